@@ -1,0 +1,29 @@
+//! Bytes at offsets: what the block tools share below their own domains.
+//!
+//! Extents and their algebra, allocation maps of files, zero scanning, digests, descriptions of
+//! files and block devices with the guards that keep a tool from harming them, and the ways to make
+//! a range zero. Nothing here reads arguments, prints, or decides an exit code. Offsets and lengths
+//! are `u64` bytes unless a name says otherwise, and ranges are half-open.
+
+mod buffer;
+mod clear;
+mod device;
+mod digest;
+mod extent;
+mod fiemap;
+mod guard;
+mod map;
+mod sys;
+mod transfer;
+mod zero;
+
+pub use buffer::AlignedBuffer;
+//pub use clear::{Clearer, Method};
+//pub use device::{Description, Kind, describe};
+pub use digest::{Digest, HashKind, Hasher};
+pub use extent::{Extent, ExtentList};
+pub use fiemap::{Mapping, fiemap};
+//pub use guard::{Busy, busy, open_exclusive, overlaps};
+pub use map::{data_extents, next_data};
+pub use transfer::{At, read_full_at, read_up_to_at, write_full_at};
+pub use zero::{NonzeroRuns, is_zero, nonzero_runs};
