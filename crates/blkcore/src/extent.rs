@@ -133,6 +133,13 @@ impl ExtentList {
         self.0.get(after).is_some_and(|e| e.start <= offset)
     }
 
+    /// The parts of its extents inside `range`, in order. Finds the first by bisection.
+    pub fn within(&self, range: Extent) -> impl Iterator<Item = Extent> {
+        let first = self.0.partition_point(|e| e.end <= range.start);
+        let extents = self.0[first..].iter().take_while(move |e| e.start < range.end);
+        extents.map(move |e| e.intersect(range)).filter(|e| !e.is_empty())
+    }
+
     /// The bytes in either.
     pub fn union(&self, other: &ExtentList) -> ExtentList {
         let (mut a, mut b) = (self.iter().peekable(), other.iter().peekable());
@@ -143,7 +150,6 @@ impl ExtentList {
                 (Some(x), Some(y)) => x.start <= y.start,
                 (x, _) => x.is_some(),
             };
-            out.0.reserve(1);
             if let Some(next) = if from_a { a.next() } else { b.next() } {
                 out.push(next);
             }
@@ -293,6 +299,14 @@ mod tests {
             for i in 0..LEN {
                 prop_assert_eq!(got.contains(i), a.contains(i) && i < len);
             }
+        }
+
+        #[test]
+        fn within_is_the_intersection(a in list(), start in 0..LEN, len in 0..LEN) {
+            let range = Extent::new(start, start + len);
+            let got: Vec<_> = a.within(range).collect();
+            let want: Vec<_> = a.intersection(&ExtentList::from_iter([range])).iter().collect();
+            prop_assert_eq!(got, want);
         }
 
         #[test]

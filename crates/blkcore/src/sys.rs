@@ -1,5 +1,6 @@
 //! The ioctls, as safe functions. All `unsafe` of this crate is here.
-#![allow(unsafe_code)]
+// (nix makes its ioctl functions, and so the types they take, `pub`.)
+#![allow(unsafe_code, unreachable_pub)]
 
 use std::fs::File;
 use std::io;

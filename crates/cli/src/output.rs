@@ -1,12 +1,95 @@
-//! Output.
-#![allow(missing_docs, unused_variables)]
-use std::io;
-pub struct Output;
-impl Output {
-    pub fn stdout() -> Output { Output }
-    pub fn finish(self) -> io::Result<()> { Ok(()) }
+//! Checked, buffered stdout.
+//!
+//! std's own stdout takes EBADF for success and is flushed at exit with the result thrown away;
+//! here every write counts, and `main` asks for the last one with [`Output::finish`].
+
+use nix::errno::Errno;
+use std::io::{self, BufWriter, Write};
+use std::os::fd::AsFd;
+
+use crate::process;
+
+const BUFFER: usize = 64 * 1024;
+
+/// Stdout. Make one, and write all of stdout through it.
+///
+/// Unlike std's it is fully buffered on a terminal too: finish a progress line before the first
+/// write, or the two may meet. A write to a stdout that was closed when the process started
+/// (`>&-`) fails with EBADF; one that has nothing written to it does no harm.
+#[derive(Debug)]
+pub struct Output {
+    writer: BufWriter<Descriptor>,
 }
-impl io::Write for Output {
-    fn write(&mut self, b: &[u8]) -> io::Result<usize> { io::stdout().write(b) }
-    fn flush(&mut self) -> io::Result<()> { Ok(()) }
+
+impl Output {
+    /// Nothing is written or checked yet.
+    pub fn stdout() -> Output {
+        let descriptor = Descriptor {
+            closed: process::stdout_was_closed(),
+            written: false,
+        };
+        Output {
+            writer: BufWriter::with_capacity(BUFFER, descriptor),
+        }
+    }
+
+    /// Writes what is still buffered, and asks the file system for errors that it tells only at
+    /// close (NFS, quotas). Dropping an `Output` flushes it too, but nobody hears how that went.
+    pub fn finish(mut self) -> io::Result<()> {
+        let flushed = self.writer.flush();
+        // Taken apart so that dropping it does not try the failed write again.
+        let (descriptor, _) = self.writer.into_parts();
+        flushed?;
+        if descriptor.written {
+            close_copy()
+        } else {
+            Ok(())
+        }
+    }
+}
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.writer.write(bytes)
+    }
+
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.writer.write_all(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.writer.flush()
+    }
+}
+
+/// Closing any descriptor of an open file makes the file system flush it and tell its errors.
+fn close_copy() -> io::Result<()> {
+    let Ok(copy) = io::stdout().as_fd().try_clone_to_owned() else {
+        return Ok(()); // out of descriptors: nothing wrong with the data
+    };
+    match nix::unistd::close(copy) {
+        Ok(()) | Err(Errno::EINTR) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[derive(Debug)]
+struct Descriptor {
+    closed: bool,
+    written: bool,
+}
+
+impl Write for Descriptor {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.closed {
+            return Err(Errno::EBADF.into());
+        }
+        let len = nix::unistd::write(io::stdout(), bytes)?;
+        self.written = true;
+        Ok(len)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }

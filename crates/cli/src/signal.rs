@@ -1,7 +1,104 @@
-//! Signals.
-#![allow(missing_docs, unused_variables)]
-use nix::sys::signal::Signal;
-pub fn start(tool: &'static str) -> std::io::Result<()> { Ok(()) }
-pub fn stop_requested() -> Option<Signal> { None }
-pub fn die_by(signal: Signal) -> ! { std::process::exit(1) }
-pub fn default_sigpipe() {}
+//! One thread waits for INT, TERM, HUP and USR1; no handler runs anywhere.
+//!
+//! The signals are blocked in every thread, so no system call is interrupted: a tool looks at
+//! [`stop_requested`] between two pieces of work, undoes what must not be left half-way, and ends
+//! with [`die_by`]. One that cannot get there (it waits for a pipe) is ended by the second signal.
+
+use nix::sys::signal::{SigSet, Signal, raise};
+use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
+use std::{io, thread};
+
+use crate::{diag, line, process, progress};
+
+/// The first signal that asked to stop, or 0.
+static STOP: AtomicI32 = AtomicI32::new(0);
+
+/// Blocks INT, TERM, HUP and USR1 and starts the thread that waits for them. Call this first in
+/// `main`, before any other thread.
+///
+/// The first INT, TERM or HUP is remembered, the second ends the process at once. USR1 prints
+/// `tool: STATUS` of the progress that is going on, or nothing. A signal that was ignored when the
+/// process started (nohup, a job in the background of a script) stays ignored.
+///
+/// A child inherits what is blocked (std's `Command` leaves the mask alone): unblock it there.
+pub fn start(tool: &'static str) -> io::Result<()> {
+    let mut signals = SigSet::empty();
+    for signal in [
+        Signal::SIGINT,
+        Signal::SIGTERM,
+        Signal::SIGHUP,
+        Signal::SIGUSR1,
+    ] {
+        if !process::is_ignored(signal) {
+            signals.add(signal);
+        }
+    }
+    if signals == SigSet::empty() {
+        return Ok(());
+    }
+    signals.thread_block()?;
+    let spawned = thread::Builder::new()
+        .name("signals".into())
+        .spawn(move || wait(tool, signals));
+    if let Err(error) = spawned {
+        signals.thread_unblock()?;
+        return Err(error);
+    }
+    Ok(())
+}
+
+/// The signal that asked the tool to stop. One relaxed load: cheap enough for every turn of a loop.
+pub fn stop_requested() -> Option<Signal> {
+    match STOP.load(Relaxed) {
+        0 => None,
+        number => Signal::try_from(number).ok(),
+    }
+}
+
+/// Ends the process by `signal`, so that a shell sees 128+N and a script stops too. Erases a live
+/// progress line, but runs no destructor: drop what must be undone before.
+pub fn die_by(signal: Signal) -> ! {
+    line::erase();
+    die_at_once(signal)
+}
+
+/// SIGPIPE back to its default action, which Rust changed: for tools that only write text, and
+/// end quietly when their reader does. If the parent had it ignored it stays so, as in C.
+pub fn default_sigpipe() {
+    if !process::sigpipe_was_ignored() {
+        let _ = process::set_default(Signal::SIGPIPE); // fails only for KILL and STOP
+    }
+}
+
+fn wait(tool: &str, signals: SigSet) {
+    loop {
+        match signals.wait() {
+            Ok(Signal::SIGUSR1) => {
+                if let Some(status) = progress::current_status() {
+                    diag::report(tool, status);
+                }
+            }
+            Ok(signal) => {
+                if STOP
+                    .compare_exchange(0, signal as i32, Relaxed, Relaxed)
+                    .is_err()
+                {
+                    die_at_once(signal);
+                }
+            }
+            Err(_) => return, // EINVAL: not for a set of valid signals
+        }
+    }
+}
+
+/// Writes nothing: the terminal may be what everybody waits for.
+fn die_at_once(signal: Signal) -> ! {
+    let _ = process::set_default(signal);
+    let mut only = SigSet::empty();
+    only.add(signal);
+    let _ = only.thread_unblock();
+    let _ = raise(signal);
+    // Still here: as process 1 of a container, or by a signal whose default is to be ignored.
+    #[allow(clippy::exit)]
+    std::process::exit(128 + signal as i32)
+}

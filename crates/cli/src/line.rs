@@ -1,0 +1,142 @@
+//! The live line on the terminal, of which there is at most one, and the loops that show progress.
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{SigSet, Signal};
+use std::fs::File;
+use std::io::{ErrorKind, IsTerminal, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::diag;
+use crate::progress::{Counter, Mode};
+
+/// Between two drawings, and between two lines for a front end.
+const TICK: Duration = Duration::from_millis(100);
+/// Between two whole lines where there is no terminal to draw on.
+const PLAIN_TICK: Duration = Duration::from_secs(1);
+/// Work that takes less is not worth a line.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// How long the last line waits for a front end that has stopped reading, in milliseconds.
+const LAST_LINE_WAIT: u16 = 1000;
+
+static LIVE: Mutex<Option<ProgressBar>> = Mutex::new(None);
+
+fn live() -> MutexGuard<'static, Option<ProgressBar>> {
+    LIVE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Runs `write` with the live line taken away, and nobody else within [`around`].
+pub(crate) fn around(write: impl FnOnce()) {
+    match &*live() {
+        Some(bar) => bar.suspend(write),
+        None => write(),
+    }
+}
+
+/// Takes the live line away for good.
+pub(crate) fn erase() {
+    if let Some(bar) = live().take() {
+        bar.finish_and_clear();
+    }
+}
+
+/// How one piece of work is shown.
+pub(crate) enum Sink {
+    Terminal { after: Duration },
+    Plain,
+    Lines(OwnedFd),
+}
+
+/// `None` where nothing is to be shown at all.
+pub(crate) fn sink(mode: Mode) -> Option<Sink> {
+    // indicatif hides its line where stderr is no terminal, or TERM is dumb or not set.
+    let drawable = || std::io::stderr().is_terminal() && !ProgressDrawTarget::stderr().is_hidden();
+    match mode {
+        Mode::Off => None,
+        Mode::Fd(fd) => Some(Sink::Lines(fd)),
+        Mode::Auto => drawable().then_some(Sink::Terminal { after: PATIENCE }),
+        Mode::Always if drawable() => Some(Sink::Terminal {
+            after: Duration::ZERO,
+        }),
+        Mode::Always => Some(Sink::Plain),
+    }
+}
+
+/// Shows the counter until it is stopped. Runs in a thread of its own.
+pub(crate) fn show(counter: &Counter, sink: Sink, first: &str) {
+    // A reader that goes away must not end the tool, be SIGPIPE at its default or not. The signal
+    // goes to the thread that writes, and stays pending with it.
+    let mut pipe = SigSet::empty();
+    pipe.add(Signal::SIGPIPE);
+    let _ = pipe.thread_block();
+    match sink {
+        Sink::Terminal { after } => draw(counter, after),
+        Sink::Plain => print(counter),
+        Sink::Lines(fd) => tell(counter, File::from(fd), first),
+    }
+}
+
+fn draw(counter: &Counter, after: Duration) {
+    if counter.stopped_within(after) {
+        return;
+    }
+    let style = ProgressStyle::with_template("{wide_msg}").expect("the template is well formed");
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()).with_style(style);
+    {
+        let mut live = live();
+        if live.is_some() {
+            return; // two lines would overwrite each other
+        }
+        *live = Some(bar.clone());
+    }
+    loop {
+        bar.set_message(counter.status());
+        if counter.stopped_within(TICK) {
+            return erase();
+        }
+    }
+}
+
+fn print(counter: &Counter) {
+    loop {
+        let stopped = counter.stopped_within(PLAIN_TICK);
+        diag::print(&format!("{}\n", counter.status()));
+        if stopped {
+            return;
+        }
+    }
+}
+
+fn tell(counter: &Counter, mut file: File, first: &str) {
+    let mut told = String::new();
+    let mut next = first.to_string();
+    let mut stopped = false;
+    loop {
+        if next != told {
+            match write_line(&mut file, &next, if stopped { LAST_LINE_WAIT } else { 0 }) {
+                Ok(true) => told = next,
+                Ok(false) => {}
+                Err(_) => return,
+            }
+        }
+        if stopped {
+            return;
+        }
+        stopped = counter.stopped_within(TICK);
+        next = counter.numbers();
+    }
+}
+
+/// Whether there was room for the line: the work does not wait for whoever watches it.
+fn write_line(file: &mut File, line: &str, wait: u16) -> std::io::Result<bool> {
+    let mut fds = [PollFd::new(file.as_fd(), PollFlags::POLLOUT)];
+    if poll(&mut fds, PollTimeout::from(wait))? == 0 {
+        return Ok(false);
+    }
+    match file.write_all(line.as_bytes()) {
+        Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(false),
+        result => result.map(|()| true),
+    }
+}
