@@ -1,5 +1,5 @@
 //! What the black-box tests share: running a tool, and saying what had to be skipped.
-#![allow(dead_code)]
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::print_stderr)]
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -23,7 +23,13 @@ impl Ran {
     /// Asserts the exit status, showing the output when it is another one.
     #[track_caller]
     pub fn exits(self, code: i32) -> Ran {
-        assert_eq!(self.code, code, "stdout: {}\nstderr: {}", self.out(), self.stderr);
+        assert_eq!(
+            self.code,
+            code,
+            "stdout: {}\nstderr: {}",
+            self.out(),
+            self.stderr
+        );
         self
     }
 
@@ -40,7 +46,9 @@ impl From<Output> for Ran {
         use std::os::unix::process::ExitStatusExt;
         let status = output.status;
         Ran {
-            code: status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0)),
+            code: status
+                .code()
+                .unwrap_or_else(|| 128 + status.signal().unwrap_or(0)),
             stdout: output.stdout,
             stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
         }
@@ -164,17 +172,27 @@ impl Drop for Mounted {
 
 /// The system calls of a run as strace prints them, with `-P` paths and a filter of calls.
 /// `None` (and a line that says so) without strace.
-pub fn strace(test: &str, calls: &str, paths: &[&Path], tool: &mut Command) -> Option<(Ran, String)> {
+pub fn strace(
+    test: &str,
+    calls: &str,
+    paths: &[&Path],
+    tool: &mut Command,
+) -> Option<(Ran, String)> {
     if !can(test, false, &["strace"]) {
         return None;
     }
     let log = tempfile::NamedTempFile::new().unwrap();
     let mut command = command("strace");
-    command.args(["-f", "-qq", "-y", "-e", &format!("trace={calls}"), "-o"]).arg(log.path());
+    command
+        .args(["-f", "-qq", "-y", "-e", &format!("trace={calls}"), "-o"])
+        .arg(log.path());
     for path in paths {
         command.arg("-P").arg(path);
     }
-    command.arg("--").arg(tool.get_program()).args(tool.get_args());
+    command
+        .arg("--")
+        .arg(tool.get_program())
+        .args(tool.get_args());
     if let Some(dir) = tool.get_current_dir() {
         command.current_dir(dir);
     }
@@ -190,11 +208,16 @@ pub fn strace(test: &str, calls: &str, paths: &[&Path], tool: &mut Command) -> O
 /// Compares text with `tests/golden/NAME`; with UPDATE=1 in the environment writes it instead.
 #[track_caller]
 pub fn golden(name: &str, text: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden").join(name);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../tests/golden")
+        .join(name);
     if std::env::var_os("UPDATE").is_some() {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, text).unwrap();
     }
     let want = fs::read_to_string(&path).unwrap_or_default();
-    assert_eq!(text, want, "tests/golden/{name} differs; UPDATE=1 cargo test rewrites it");
+    assert_eq!(
+        text, want,
+        "tests/golden/{name} differs; UPDATE=1 cargo test rewrites it"
+    );
 }

@@ -100,6 +100,13 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Request,
         } else {
             next_seed_word(&mut parser, &mut options_ended)
         };
+        let message = |error: lexopt::Error| match (error, word) {
+            // Of these words the parser does not know that it has seen them.
+            (lexopt::Error::MissingValue { option: None }, Some(word)) => {
+                format!("missing argument for option '--{word}'")
+            }
+            (error, _) => error.to_string(),
+        };
         let arg = match word {
             Some(word) => Some(Long(word)),
             None => parser.next().map_err(message)?,
@@ -203,10 +210,6 @@ fn once(slot: &mut Option<OsString>, name: &str, value: OsString) -> Result<(), 
 
 fn parse_size(value: &OsStr) -> Result<u64, String> {
     cli::size::parse(value).map_err(|e| e.to_string())
-}
-
-fn message(error: lexopt::Error) -> String {
-    error.to_string()
 }
 
 #[cfg(test)]

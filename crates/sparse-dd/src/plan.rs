@@ -101,7 +101,7 @@ mod tests {
     #[test]
     fn a_base_is_compared_as_far_as_it_reaches() {
         let source = source(100, &[0..10, 70..90]);
-        let base = self::source(80, &[20..30]);
+        let base = self::source(80, &[20..25, 25..30]);
         let got = steps(&source, ExtentList::full(100), Some(&base));
         let want = [
             Step::Compare((0..10).into()),

@@ -2,14 +2,18 @@
 //! A base (what the destination holds already) is read in the same way.
 
 use crate::Error;
-use crate::destination::Destination;
+use crate::destination::{Destination, check_signal};
 use blkcore::{Description, Extent, ExtentList, Kind};
+use nix::poll::{PollFd, PollFlags, poll};
 use std::cell::Cell;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+
+/// How long (milliseconds) a stream is waited for before the next look for a signal.
+const SIGNAL_INTERVAL: u8 = 200;
 
 /// An open source.
 #[derive(Debug)]
@@ -47,12 +51,13 @@ impl Source {
     /// Opens what `--base` names: all of a file or block device, other than the destination's
     /// bytes at other offsets.
     pub(crate) fn base(path: &Path, destination: &Destination) -> Result<Source, Error> {
-        let base = Source::open(path, None)?;
-        if base.size.is_none() {
-            return Err(Error::unfit(
-                path,
-                "a base must be a file or a block device",
-            ));
+        let mut base = Source::open(path, None)?;
+        if base.is_stream {
+            if !base.file.metadata().is_ok_and(|meta| meta.is_file()) {
+                let why = "a base must be a file or a block device";
+                return Err(Error::unfit(path, why));
+            }
+            base = Source::with_map(path, base.file, 0, ExtentList::new());
         }
         destination.admit_base(path, &base.file)?;
         Ok(base)
@@ -155,6 +160,7 @@ impl Source {
     fn read_stream(&self, buf: &mut [u8], offset: u64) -> Result<usize, Error> {
         let mut done = 0;
         while done < buf.len() {
+            wait_readable(&self.file)?;
             match (&self.file).read(&mut buf[done..]) {
                 Ok(0) if self.size.is_some() => {
                     let why = format!("ended after {} bytes", offset + done as u64);
@@ -208,6 +214,18 @@ impl Source {
             seconds: meta.mtime(),
             nanoseconds: meta.mtime_nsec(),
         })
+    }
+}
+
+/// Waits for a stream to have something, hearing signals meanwhile: a read would not be interrupted.
+fn wait_readable(file: &File) -> Result<(), Error> {
+    loop {
+        check_signal()?;
+        let mut polled = [PollFd::new(file.as_fd(), PollFlags::POLLIN)];
+        // What cannot be polled is left to the read.
+        if poll(&mut polled, SIGNAL_INTERVAL) != Ok(0) {
+            return Ok(());
+        }
     }
 }
 
