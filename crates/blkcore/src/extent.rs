@@ -136,8 +136,12 @@ impl ExtentList {
     /// The parts of its extents inside `range`, in order. Finds the first by bisection.
     pub fn within(&self, range: Extent) -> impl Iterator<Item = Extent> {
         let first = self.0.partition_point(|e| e.end <= range.start);
-        let extents = self.0[first..].iter().take_while(move |e| e.start < range.end);
-        extents.map(move |e| e.intersect(range)).filter(|e| !e.is_empty())
+        let extents = self.0[first..]
+            .iter()
+            .take_while(move |e| e.start < range.end);
+        extents
+            .map(move |e| e.intersect(range))
+            .filter(|e| !e.is_empty())
     }
 
     /// The bytes in either.
