@@ -1,1 +1,111 @@
-fn main() {}
+//! What developers and packagers run: `cargo xtask COMMAND`.
+//!
+//! One file a command. Each command is a function that takes the words after its name; what it
+//! returns becomes the exit status. Text for people goes to stdout, trouble to stderr.
+
+#![allow(clippy::print_stdout, clippy::print_stderr)] // A developer's tool: it may panic on a closed pipe.
+
+mod agreement;
+mod bench;
+mod bench_dupes;
+mod bench_sparse_dd;
+mod check;
+mod completions;
+mod demo;
+mod demo_dupes;
+mod demo_sparse_dd;
+mod install;
+mod lexer;
+mod licences;
+mod measure;
+mod options;
+mod setup;
+mod test;
+mod workspace;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+/// Trouble ends a command with one line that is ready to print.
+type Result<T = ()> = std::result::Result<T, String>;
+
+/// One command: its name, its operands, what it does in one line, and the function.
+pub(crate) struct Command {
+    pub(crate) name: &'static str,
+    operands: &'static str,
+    summary: &'static str,
+    run: fn(&[OsString]) -> Result,
+}
+
+/// The dispatch table, in the order in which a newcomer meets the commands.
+pub(crate) const COMMANDS: &[Command] = &[
+    Command {
+        name: "setup",
+        operands: "[--build]",
+        summary: "install the system packages that building and testing need",
+        run: setup::run,
+    },
+    Command {
+        name: "demo",
+        operands: "[TOOL]...",
+        summary: "build the tools and show each at work on real input",
+        run: demo::run,
+    },
+    Command {
+        name: "test",
+        operands: "[ARG]...",
+        summary: "run every test; ARGs go to cargo test",
+        run: test::run,
+    },
+    Command {
+        name: "check",
+        operands: "",
+        summary: "formatting, lints, options, manual pages, licences, documents",
+        run: check::run,
+    },
+    Command {
+        name: "install",
+        operands: "[--prefix=DIR] [--destdir=DIR]",
+        summary: "install binaries, manual pages and completions",
+        run: install::run,
+    },
+    Command {
+        name: "bench",
+        operands: "[--runs=N] [--cold] [--dir=DIR] [--write] [TOOL]...",
+        summary: "measure the tools side by side with installed peers",
+        run: bench::run,
+    },
+];
+
+fn usage() -> String {
+    let mut text = String::from("Usage: cargo xtask COMMAND [ARG]...\n\nCommands:\n");
+    for command in COMMANDS {
+        let call = format!("{} {}", command.name, command.operands);
+        text += &format!("  {}\n          {}\n", call.trim_end(), command.summary);
+    }
+    text
+}
+
+fn main() -> ExitCode {
+    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let Some((name, rest)) = arguments.split_first() else {
+        print!("{}", usage());
+        return ExitCode::SUCCESS;
+    };
+    let name = name.to_string_lossy();
+    if matches!(&*name, "-h" | "--help" | "help") {
+        print!("{}", usage());
+        return ExitCode::SUCCESS;
+    }
+    let Some(command) = COMMANDS.iter().find(|command| command.name == name) else {
+        eprint!("xtask: {name}: no such command\n\n{}", usage());
+        return ExitCode::from(2);
+    };
+    match (command.run)(rest) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("xtask {name}: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -180,10 +180,9 @@ impl Trial {
         let needed: u64 = quanta
             .filter(|q| {
                 let range = q.start as usize..q.end as usize;
-                match self.before {
-                    Before::Base => image[range.clone()] != old[range],
-                    _ => !blkcore::is_zero(&image[range]),
-                }
+                let is_old =
+                    self.before == Before::Base && image[range.clone()] == old[range.clone()];
+                !is_old && !blkcore::is_zero(&image[range])
             })
             .map(Extent::len)
             .sum();
