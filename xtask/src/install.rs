@@ -1,0 +1,127 @@
+//! `cargo xtask install`: binaries, manual pages and completions below a prefix.
+
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use crate::workspace::{build_release, read, root, take_value, tools};
+use crate::{Result, completions, options};
+
+/// Builds what is not built yet and installs it to DESTDIR/PREFIX.
+///
+/// A packager gives the final place as the prefix and a folder of their own as destdir.
+pub(crate) fn run(arguments: &[OsString]) -> Result {
+    let mut prefix = PathBuf::from("/usr/local");
+    let mut destdir = PathBuf::new();
+    let mut rest = arguments;
+    while let Some(first) = rest.first() {
+        if let Some(value) = take_value("--prefix", &mut rest)? {
+            prefix = value;
+        } else if let Some(value) = take_value("--destdir", &mut rest)? {
+            destdir = value;
+        } else {
+            return Err(format!("{}: unknown argument", first.display()));
+        }
+    }
+    if !prefix.is_absolute() {
+        return Err(format!(
+            "{}: the prefix must begin with /",
+            prefix.display()
+        ));
+    }
+    let binaries = build_release()?;
+    for tool in tools()? {
+        install(&tool, &binaries, &below(&destdir, &prefix))?;
+    }
+    Ok(())
+}
+
+/// The prefix inside DESTDIR; without DESTDIR the prefix itself.
+fn below(destdir: &Path, prefix: &Path) -> PathBuf {
+    match destdir.as_os_str().is_empty() {
+        true => prefix.to_path_buf(),
+        false => destdir.join(prefix.strip_prefix("/").unwrap_or(prefix)),
+    }
+}
+
+fn install(tool: &str, binaries: &Path, top: &Path) -> Result {
+    let args = format!("crates/{tool}/src/args.rs");
+    let help = options::help_text(&read(&args)?).ok_or(format!("{args}: no const HELP"))?;
+    let scan = options::in_help(&help);
+    if let Some(fault) = scan.faults.first() {
+        return Err(format!("{args}: HELP: {fault}"));
+    }
+    let options = scan.options;
+    let bytes = |path: PathBuf| fs::read(&path).map_err(|e| format!("{}: {e}", path.display()));
+    let binary = bytes(binaries.join(tool))?;
+    let page = bytes(root().join(format!("man/{tool}.1")))?;
+    place(&top.join("bin").join(tool), &binary, 0o755)?;
+    let share = top.join("share");
+    let files = [
+        (format!("man/man1/{tool}.1"), page),
+        (
+            format!("bash-completion/completions/{tool}"),
+            completions::bash(tool, &options).into(),
+        ),
+        (
+            format!("zsh/site-functions/_{tool}"),
+            completions::zsh(tool, &options).into(),
+        ),
+        (
+            format!("fish/vendor_completions.d/{tool}.fish"),
+            completions::fish(tool, &options).into(),
+        ),
+    ];
+    for (path, content) in files {
+        place(&share.join(path), &content, 0o644)?;
+    }
+    Ok(())
+}
+
+/// Writes a file beside its place and moves it there: a tool that runs keeps its old binary.
+fn place(path: &Path, content: &[u8], mode: u32) -> Result {
+    let fault = |e: std::io::Error| format!("{}: {e}", path.display());
+    let folder = path.parent().unwrap_or(path);
+    fs::create_dir_all(folder).map_err(fault)?;
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let new = folder.join(format!(".{name}.new"));
+    let written = fs::write(&new, content)
+        .and_then(|()| fs::set_permissions(&new, fs::Permissions::from_mode(mode)))
+        .and_then(|()| fs::rename(&new, path));
+    if written.is_err() {
+        // The error below says what went wrong; there may be nothing to remove.
+        let _ = fs::remove_file(&new);
+    }
+    written.map_err(fault)?;
+    println!("{}", path.display());
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workspace::Scratch;
+
+    #[test]
+    fn destdir_holds_the_prefix() {
+        let below = |destdir: &str, prefix: &str| below(Path::new(destdir), Path::new(prefix));
+        assert_eq!(below("", "/usr/local"), Path::new("/usr/local"));
+        assert_eq!(below("/tmp/pkg", "/usr"), Path::new("/tmp/pkg/usr"));
+        assert_eq!(below("pkg", "/usr"), Path::new("pkg/usr"));
+    }
+
+    #[test]
+    fn a_file_is_replaced_with_its_mode() {
+        let scratch = Scratch::new(&std::env::temp_dir(), "install-test").unwrap();
+        let file = scratch.path().join("bin/x");
+        place(&file, b"one", 0o644).unwrap();
+        place(&file, b"two", 0o755).unwrap();
+        assert_eq!(fs::read(&file).unwrap(), b"two");
+        assert_eq!(
+            fs::metadata(&file).unwrap().permissions().mode() & 0o777,
+            0o755
+        );
+        assert_eq!(fs::read_dir(scratch.path().join("bin")).unwrap().count(), 1);
+    }
+}
