@@ -16,13 +16,14 @@ use std::time::Duration;
 
 use crate::measure::{self, Measurement, Moved};
 use crate::workspace::{Scratch, build_release, find_program, root, take_value, version};
-use crate::{Result, bench_dupes, bench_sparse_dd};
+use crate::{Result, bench_blkcore, bench_dupes, bench_sparse_dd};
 
 /// The cases of one tool.
 type Suite = fn(&mut Bench) -> Result;
 
 /// Tools and their cases.
 const SUITES: &[(&str, Suite)] = &[
+    ("blkcore", bench_blkcore::run),
     ("dupes", bench_dupes::run),
     ("sparse-dd", bench_sparse_dd::run),
 ];
@@ -45,6 +46,7 @@ pub(crate) struct Contender<'a> {
     program: &'a str,
     is_ours: bool,
     arguments: Box<dyn Fn(&mut Command) + 'a>,
+    synced: Option<&'a str>,
 }
 
 impl<'a> Contender<'a> {
@@ -60,6 +62,7 @@ impl<'a> Contender<'a> {
             program: tool,
             is_ours: true,
             arguments,
+            synced: None,
         }
     }
 
@@ -75,7 +78,27 @@ impl<'a> Contender<'a> {
             program,
             is_ours: false,
             arguments,
+            synced: None,
         }
+    }
+
+    /// Writes `file` to the disk after the command, as part of it: for peers that leave that to
+    /// the kernel, beside tools that do not.
+    pub(crate) fn synced(mut self, file: &'a str) -> Self {
+        self.synced = Some(file);
+        self
+    }
+
+    /// The command to run, when `program` is where the program is.
+    fn command(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
+        if let Some(file) = self.synced {
+            command = Command::new("sh");
+            command.args(["-c", "file=$1; shift; \"$@\" && sync \"$file\"", "sh", file]);
+            command.arg(program);
+        }
+        (self.arguments)(&mut command);
+        command
     }
 }
 
@@ -92,6 +115,13 @@ impl Bench {
     /// Where inputs and results go. Commands run here too.
     pub(crate) fn dir(&self) -> &Path {
         self.scratch.path()
+    }
+
+    /// Prints lines of a measure that runs by itself, and keeps them for the report.
+    pub(crate) fn note(&mut self, name: &str, lines: &str) {
+        let text = format!("\n### {name}\n\n```\n{lines}```\n");
+        print!("{text}");
+        self.report += &text;
     }
 
     /// Runs a case and prints its table.
@@ -117,10 +147,9 @@ impl Bench {
                 if self.cold {
                     drop_caches()?;
                 }
-                let mut command = Command::new(program);
-                command.current_dir(self.scratch.path());
-                (entry.contender.arguments)(&mut command);
+                let mut command = entry.contender.command(program);
                 command
+                    .current_dir(self.scratch.path())
                     .stdin(Stdio::null())
                     .stdout(create(&stdout)?)
                     .stderr(create(&stderr)?);

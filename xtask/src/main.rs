@@ -7,6 +7,7 @@
 
 mod agreement;
 mod bench;
+mod bench_blkcore;
 mod bench_dupes;
 mod bench_sparse_dd;
 mod check;
@@ -71,7 +72,7 @@ pub(crate) const COMMANDS: &[Command] = &[
     },
     Command {
         name: "bench",
-        operands: "[--runs=N] [--cold] [--dir=DIR] [--write] [TOOL]...",
+        operands: "[--runs=N] [--cold] [--dir=DIR] [--write] [CRATE]...",
         summary: "measure the tools side by side with installed peers",
         run: bench::run,
     },
