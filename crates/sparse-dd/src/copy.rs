@@ -8,7 +8,7 @@ use crate::{Error, Source};
 use blkcore::{AlignedBuffer, Extent, ExtentList, is_zero, nonzero_runs};
 
 /// Bytes read at once: large enough for few calls, small enough to be scanned while in the cache.
-const BLOCK: u64 = 256 << 10;
+const BLOCK: u64 = 512 << 10;
 
 /// Copies, and returns how many bytes the copy has. `quantum` is the least run of zeros (bytes) to
 /// leave out or to clear.
