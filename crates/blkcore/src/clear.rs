@@ -78,6 +78,11 @@ impl Clearer {
                 Ok(()) => break,
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 Err(e) if is_unsupported(&e) => self.method = self.next_method(),
+                // A mounted device refuses what would go around its file system's back; writes it
+                // takes.
+                Err(e) if self.kind == Kind::Block && is_busy(&e) => {
+                    self.method = self.next_method();
+                }
                 Err(error) => {
                     return Err(At {
                         offset: inner.start,
@@ -122,6 +127,10 @@ fn is_unsupported(error: &io::Error) -> bool {
         error.raw_os_error(),
         Some(libc::EOPNOTSUPP | libc::ENOSYS | libc::ENODEV | libc::ENOTTY | libc::EINVAL)
     )
+}
+
+fn is_busy(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::EBUSY)
 }
 
 /// Tells a block device that the bytes of `range` are not needed any more; what is read there

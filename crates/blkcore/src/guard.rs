@@ -1,7 +1,7 @@
 //! The guards of a destination: is it in use, and is it the source under another name.
 
 use crate::device::sysfs_folder;
-use crate::stack::Places;
+use crate::stack::{DEPTH, Places, whole};
 use nix::sys::stat::makedev;
 use std::ffi::OsString;
 use std::fmt;
@@ -69,7 +69,7 @@ pub fn busy(file: &File) -> io::Result<Option<Busy>> {
         is_block && Places::at(path).is_some_and(|p| p.overlap(&places))
     };
     for mount in mounts() {
-        let device = Places::of_device(mount.device, whole(), 16);
+        let device = Places::of_device(mount.device, whole(), DEPTH);
         let by_number = mount.is_block && device.overlap(&places);
         if by_number || used(&mount.source) {
             return Ok(Some(Busy::Mounted(mount.point)));
@@ -93,10 +93,6 @@ pub fn busy(file: &File) -> io::Result<Option<Busy>> {
         !same && Places::at(device).is_some_and(|p| p.overlap(&places))
     };
     Ok(loop_devices().find(attached).map(Busy::Held))
-}
-
-fn whole() -> crate::Extent {
-    crate::Extent::new(0, u64::MAX)
 }
 
 /// The loop devices that are attached to something.

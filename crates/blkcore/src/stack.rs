@@ -4,14 +4,18 @@
 use crate::Extent;
 use crate::device::sysfs_folder;
 use crate::sys;
-use nix::sys::stat::makedev;
+use nix::sys::stat::{major, makedev, minor};
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
 /// Stacks deeper than this are not followed (and loops in them end).
-const DEPTH: usize = 16;
+pub(crate) const DEPTH: usize = 16;
+/// Loop devices (the kernel's devices.txt); their minor is the N of `/dev/loopN`.
+const LOOP_MAJOR: u64 = 7;
 
 /// What cannot be resolved further.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +35,11 @@ impl Place {
     fn meets(self, other: Place) -> bool {
         self.base == other.base && self.range.meets(other.range)
     }
+}
+
+/// All bytes of an object, however many.
+pub(crate) fn whole() -> Extent {
+    Extent::new(0, u64::MAX)
 }
 
 /// Where the bytes of an object are: its own place, and all places that it is built upon.
@@ -53,15 +62,17 @@ impl Places {
     }
 
     fn of_metadata(meta: &fs::Metadata) -> Option<Places> {
-        let whole = Extent::new(0, u64::MAX);
         if meta.file_type().is_block_device() {
-            return Some(Places::of_device(meta.rdev(), whole, DEPTH));
+            return Some(Places::of_device(meta.rdev(), whole(), DEPTH));
         }
         let base = Base::File {
             device: meta.dev(),
             inode: meta.ino(),
         };
-        let own = Place { base, range: whole };
+        let own = Place {
+            base,
+            range: whole(),
+        };
         meta.is_file().then(|| Places {
             own,
             below: Vec::new(),
@@ -93,22 +104,15 @@ impl Places {
                 return Places::of_device(disk, range, depth - 1);
             }
         }
-        if let Some(info) = loop_info(&folder) {
-            let size = if info.size_limit == 0 {
-                u64::MAX
-            } else {
-                info.size_limit
-            };
-            let range = shift(range, info.offset, size);
-            if info.rdevice != 0 {
-                return Places::of_device(info.rdevice, range, depth - 1);
+        match loop_backing(device, &folder, range) {
+            Some(Backing::File(place)) => {
+                places.own = place;
+                return places;
             }
-            let base = Base::File {
-                device: info.device,
-                inode: info.inode,
-            };
-            places.own = Place { base, range };
-            return places;
+            Some(Backing::Device(device, range)) => {
+                return Places::of_device(device, range, depth - 1);
+            }
+            None => {}
         }
         let slaves = fs::read_dir(folder.join("slaves"))
             .into_iter()
@@ -116,7 +120,7 @@ impl Places {
             .flatten();
         for slave in slaves {
             if let Some(device) = read_device(&slave.path().join("dev")) {
-                let below = Places::of_device(device, Extent::new(0, u64::MAX), depth - 1);
+                let below = Places::of_device(device, whole(), depth - 1);
                 places.below.push(below.own);
                 places.below.extend(below.below);
             }
@@ -138,14 +142,46 @@ fn shift(range: Extent, start: u64, size: u64) -> Extent {
     Extent::new(start.saturating_add(range.start), start.saturating_add(end))
 }
 
-/// What a loop device is attached to; `None` for other devices.
-fn loop_info(folder: &Path) -> Option<sys::LoopInfo64> {
-    if !folder.join("loop").exists() {
+/// What a loop device is attached to.
+enum Backing {
+    File(Place),
+    Device(u64, Extent),
+}
+
+/// Where `range` of a loop device lies; `None` for other devices. The ioctl knows best; who may not
+/// open the device asks sysfs, which knows the name that the file had.
+fn loop_backing(device: u64, folder: &Path, range: Extent) -> Option<Backing> {
+    let (is_known, is_loop) = (folder.exists(), folder.join("loop").exists());
+    if (is_known && !is_loop) || major(device) != LOOP_MAJOR {
         return None;
     }
-    let name = fs::canonicalize(folder).ok()?;
-    let device = File::open(Path::new("/dev").join(name.file_name()?)).ok()?;
-    sys::loop_status(&device).ok()
+    let name = Path::new("/dev").join(format!("loop{}", minor(device)));
+    let info = File::open(name).and_then(|device| sys::loop_status(&device));
+    let limit_of = |limit: u64| if limit == 0 { u64::MAX } else { limit };
+    if let Ok(info) = info {
+        let range = shift(range, info.offset, limit_of(info.size_limit));
+        if info.rdevice != 0 {
+            return Some(Backing::Device(info.rdevice, range));
+        }
+        let base = Base::File {
+            device: info.device,
+            inode: info.inode,
+        };
+        return Some(Backing::File(Place { base, range }));
+    }
+    let folder = folder.join("loop");
+    let path = fs::read(folder.join("backing_file")).ok()?;
+    let meta = fs::metadata(OsStr::from_bytes(path.trim_ascii_end())).ok()?;
+    let (offset, limit) = (folder.join("offset"), folder.join("sizelimit"));
+    let range = shift(range, read_number(&offset)?, limit_of(read_number(&limit)?));
+    if meta.file_type().is_block_device() {
+        return Some(Backing::Device(meta.rdev(), range));
+    }
+    let base = Base::File {
+        device: meta.dev(),
+        inode: meta.ino(),
+    };
+    Some(Backing::File(Place { base, range }))
 }
 
 fn read_number(path: &Path) -> Option<u64> {

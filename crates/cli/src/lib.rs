@@ -5,6 +5,7 @@
 //! [`diag`] only, and writes its data through [`output::Output`] only.
 
 pub mod diag;
+pub mod input;
 pub mod json;
 mod line;
 pub mod output;

@@ -5,11 +5,22 @@
 
 use nix::errno::Errno;
 use std::io::{self, BufWriter, Write};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use crate::process;
 
 const BUFFER: usize = 64 * 1024;
+
+/// A descriptor of its own for stdout, for tools that write more than text to it.
+///
+/// # Errors
+/// EBADF when stdout was closed at the start of the process; std has put `/dev/null` in its place.
+pub fn descriptor() -> io::Result<OwnedFd> {
+    if process::stdout_was_closed() {
+        return Err(Errno::EBADF.into());
+    }
+    io::stdout().as_fd().try_clone_to_owned()
+}
 
 /// Stdout. Make one, and write all of stdout through it.
 ///

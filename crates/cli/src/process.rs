@@ -11,6 +11,7 @@ use nix::sys::signal::{SigHandler, Signal, signal};
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
+static STDIN_CLOSED: AtomicBool = AtomicBool::new(false);
 static STDOUT_CLOSED: AtomicBool = AtomicBool::new(false);
 static SIGPIPE_IGNORED: AtomicBool = AtomicBool::new(false);
 
@@ -22,9 +23,15 @@ static LOOK: extern "C" fn() = look;
 
 extern "C" fn look() {
     // SAFETY: F_GETFD takes no pointer and changes nothing; any number may be asked for.
-    let closed = unsafe { libc::fcntl(libc::STDOUT_FILENO, libc::F_GETFD) } == -1;
-    STDOUT_CLOSED.store(closed, Relaxed);
+    let is_closed = |fd| unsafe { libc::fcntl(fd, libc::F_GETFD) } == -1;
+    STDIN_CLOSED.store(is_closed(libc::STDIN_FILENO), Relaxed);
+    STDOUT_CLOSED.store(is_closed(libc::STDOUT_FILENO), Relaxed);
     SIGPIPE_IGNORED.store(is_ignored(Signal::SIGPIPE), Relaxed);
+}
+
+/// Whether the parent started this process without a descriptor 0.
+pub(crate) fn stdin_was_closed() -> bool {
+    STDIN_CLOSED.load(Relaxed)
 }
 
 /// Whether the parent started this process without a descriptor 1.

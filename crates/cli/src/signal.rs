@@ -1,4 +1,4 @@
-//! One thread waits for INT, TERM, HUP and USR1; no handler runs anywhere.
+//! One thread waits for INT, TERM, HUP, QUIT and USR1; no handler runs anywhere.
 //!
 //! The signals are blocked in every thread, so no system call is interrupted: a tool looks at
 //! [`stop_requested`] between two pieces of work, undoes what must not be left half-way, and ends
@@ -6,6 +6,7 @@
 
 use nix::sys::signal::{SigSet, Signal, raise};
 use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
+use std::time::{Duration, Instant};
 use std::{io, thread};
 
 use crate::{diag, line, process, progress};
@@ -13,10 +14,12 @@ use crate::{diag, line, process, progress};
 /// The first signal that asked to stop, or 0.
 static STOP: AtomicI32 = AtomicI32::new(0);
 
-/// Blocks INT, TERM, HUP and USR1 and starts the thread that waits for them. Call this first in
+/// Blocks INT, TERM, HUP, QUIT and USR1 and starts the thread that waits for them. Call this first in
 /// `main`, before any other thread.
 ///
-/// The first INT, TERM or HUP is remembered, the second ends the process at once. USR1 prints
+/// The first INT, TERM, HUP or QUIT is remembered, a second one ends the process at once, unless it
+/// comes with the first, as those of timeout(1) and of a terminal do. XFSZ is blocked too: a write
+/// beyond the limit of file sizes then fails with EFBIG as any other does. USR1 prints
 /// `tool: STATUS` of the progress that is going on, or nothing. A signal that was ignored when the
 /// process started (nohup, a job in the background of a script) stays ignored.
 ///
@@ -27,6 +30,7 @@ pub fn start(tool: &'static str) -> io::Result<()> {
         Signal::SIGINT,
         Signal::SIGTERM,
         Signal::SIGHUP,
+        Signal::SIGQUIT,
         Signal::SIGUSR1,
     ] {
         if !process::is_ignored(signal) {
@@ -37,6 +41,7 @@ pub fn start(tool: &'static str) -> io::Result<()> {
         return Ok(());
     }
     signals.thread_block()?;
+    SigSet::from(Signal::SIGXFSZ).thread_block()?;
     let spawned = thread::Builder::new()
         .name("signals".into())
         .spawn(move || wait(tool, signals));
@@ -70,7 +75,11 @@ pub fn default_sigpipe() {
     }
 }
 
+/// Signals within this time are one.
+const TOGETHER: Duration = Duration::from_millis(500);
+
 fn wait(tool: &str, signals: SigSet) {
+    let mut first: Option<Instant> = None;
     loop {
         match signals.wait() {
             Ok(Signal::SIGUSR1) => {
@@ -78,14 +87,14 @@ fn wait(tool: &str, signals: SigSet) {
                     diag::report(tool, status);
                 }
             }
-            Ok(signal) => {
-                if STOP
-                    .compare_exchange(0, signal as i32, Relaxed, Relaxed)
-                    .is_err()
-                {
-                    die_at_once(signal);
+            Ok(signal) => match first {
+                None => {
+                    first = Some(Instant::now());
+                    STOP.store(signal as i32, Relaxed);
                 }
-            }
+                Some(first) if first.elapsed() < TOGETHER => {}
+                Some(_) => die_at_once(signal),
+            },
             Err(_) => return, // EINVAL: not for a set of valid signals
         }
     }

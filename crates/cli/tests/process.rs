@@ -30,6 +30,10 @@ const CHECKS: &[(&str, fn())] = &[
         "the_second_signal_ends_at_once",
         the_second_signal_ends_at_once,
     ),
+    (
+        "signals_that_come_together_are_one",
+        signals_that_come_together_are_one,
+    ),
     ("ignored_signals_stay_ignored", ignored_signals_stay_ignored),
     ("usr1_prints_the_status", usr1_prints_the_status),
     (
@@ -369,11 +373,21 @@ fn the_second_signal_ends_at_once() {
     let mut talk = Talk::start(role("stubborn"));
     talk.send(Signal::SIGTERM);
     talk.expect("seen");
+    // What comes with the first is one with it, as timeout(1) sends it; this is later.
+    std::thread::sleep(Duration::from_millis(600));
     talk.send(Signal::SIGTERM);
     let started = Instant::now();
     let (status, _) = talk.end();
     died(status, Signal::SIGTERM);
     assert!(started.elapsed() < LIMIT / 2);
+}
+
+fn signals_that_come_together_are_one() {
+    let mut talk = Talk::start(role("stop"));
+    talk.send(Signal::SIGINT);
+    talk.send(Signal::SIGTERM);
+    talk.expect("SIGINT");
+    died(talk.end().0, Signal::SIGINT);
 }
 
 fn ignored_signals_stay_ignored() {

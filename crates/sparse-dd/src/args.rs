@@ -146,6 +146,12 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Request,
         }
     }
     if test {
+        if let Some(extra) = operands.first() {
+            return Err(format!(
+                "{}: --test takes no operands",
+                cli::diag::name(extra)
+            ));
+        }
         return Ok(Request::Test);
     }
     let mut operands = operands.into_iter();

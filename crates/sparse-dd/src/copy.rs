@@ -53,10 +53,14 @@ pub(crate) fn run_in_blocks(
     };
     let mut end = 0;
     for step in plan.steps() {
-        match step {
-            Step::Copy(range) => end = copier.copy(range)?,
-            Step::Clear(range) => copier.clear(range)?,
-            Step::Compare(range) => copier.compare(range)?,
+        let (reached, wanted) = match step {
+            Step::Copy(range) => (copier.copy(range)?, range.end),
+            Step::Clear(range) => (copier.clear(range)?, range.end),
+            Step::Compare(range) => (copier.compare(range)?, range.end),
+        };
+        end = reached;
+        if reached < wanted {
+            break;
         }
     }
     copier.writer.flush_zeros()?;
@@ -83,6 +87,7 @@ impl Copier<'_> {
             let len = self.source.read(buffer, block.start)?;
             let bytes = &buffer[..len];
             let end = block.start + len as u64;
+            self.writer.destination.check_room(end)?;
             let mut at = block.start;
             for run in nonzero_runs(bytes, block.start, self.quantum) {
                 self.writer.zero_dirt(Extent::new(at, run.start))?;
@@ -98,24 +103,27 @@ impl Copier<'_> {
         Ok(range.end)
     }
 
-    fn clear(&mut self, range: Extent) -> Result<(), Error> {
+    fn clear(&mut self, range: Extent) -> Result<u64, Error> {
         self.writer.zero(range)?;
-        self.meter.add(range.len())
+        self.meter.add(range.len())?;
+        Ok(range.end)
     }
 
-    fn compare(&mut self, range: Extent) -> Result<(), Error> {
-        let Some(base) = self.base else { return Ok(()) };
+    /// Returns where it ended, as [`Copier::copy`] does.
+    fn compare(&mut self, range: Extent) -> Result<u64, Error> {
+        let base = self.base.expect("a plan compares only with a base");
         for block in range.blocks(self.block) {
             check_signal()?;
-            let len = block.len() as usize;
-            let (new, old) = (&mut self.buffer[..len], &mut self.base_buffer[..len]);
-            self.source.read(new, block.start)?;
-            base.read(old, block.start)?;
+            let buffer = &mut self.buffer[..block.len() as usize];
+            let len = self.source.read(buffer, block.start)?;
+            let (new, old) = (&buffer[..len], &mut self.base_buffer[..len]);
+            let read = Extent::new(block.start, block.start + len as u64);
+            base.read(old, read.start)?;
             let mut changed = ExtentList::new();
             if new != old {
-                for quantum in block.blocks(self.quantum) {
-                    let bytes = part(new, block, quantum);
-                    if bytes == part(old, block, quantum) {
+                for quantum in read.blocks(self.quantum) {
+                    let bytes = part(new, read, quantum);
+                    if bytes == part(old, read, quantum) {
                         continue;
                     }
                     if is_zero(bytes) {
@@ -126,11 +134,14 @@ impl Copier<'_> {
                 }
             }
             for run in changed.iter() {
-                self.writer.write(part(new, block, run), run.start)?;
+                self.writer.write(part(new, read, run), run.start)?;
             }
-            self.meter.add(block.len())?;
+            self.meter.add(read.len())?;
+            if read.end < block.end {
+                return Ok(read.end);
+            }
         }
-        Ok(())
+        Ok(range.end)
     }
 }
 

@@ -2,16 +2,15 @@
 //! zero.
 
 use crate::args::Args;
+use crate::new_file::NewFile;
 use crate::{Error, Source};
 use blkcore::{At, Clearer, Description, Extent, ExtentList, Kind};
 use nix::errno::Errno;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use tempfile::NamedTempFile;
 
 /// Zero ranges are made in pieces of at most this, so that a signal is heard in between.
 const CLEAR_PIECE: u64 = 1 << 30;
@@ -23,21 +22,29 @@ pub(crate) struct Destination {
     target: Target,
     /// Only where there is something to write to.
     clearer: Option<Clearer>,
+    /// Its size when it was opened.
+    size: u64,
+    is_block: bool,
     /// A regular file ends where the copy does.
     ends_with_copy: bool,
+    /// It may hold a part of the copy.
+    is_touched: bool,
     counts: Counts,
 }
 
 #[derive(Debug)]
 enum Target {
     /// Not there before: gets its name when the copy is whole.
-    New(NamedTempFile),
+    New(NewFile),
     /// A file or block device that is written in place.
     InPlace(File),
-    /// Written from first to last byte; the next one.
-    Stream(File, u64),
+    /// Written from first to last byte; `at` is the next one. `has_disk` for a file or block device
+    /// that is standard output.
+    Stream { file: File, at: u64, has_disk: bool },
     /// Nothing: a dry run.
     Dry,
+    /// All is done.
+    Done,
 }
 
 /// What was done to it.
@@ -59,9 +66,13 @@ impl Destination {
         let path = args.destination.as_path();
         if path.as_os_str() == "-" {
             let name = Path::new("standard output");
-            let stdout = io::stdout().as_fd().try_clone_to_owned();
-            let file = File::from(stdout.map_err(|e| Error::system(name, e))?);
-            return Destination::stream(name, file, args, source);
+            let stdout = cli::output::descriptor().map_err(|e| Error::system(name, e))?;
+            return Destination::stream(name, File::from(stdout), args, source);
+        }
+        let system = |e| Error::system(path, e);
+        if args.dry_run && fs::metadata(path).is_ok_and(|meta| is_stream(meta.file_type())) {
+            // To open it would be heard at the other end.
+            return Destination::dry_stream(path, args, source);
         }
         let mut options = OpenOptions::new();
         options.read(args.dry_run).write(!args.dry_run);
@@ -73,32 +84,12 @@ impl Destination {
             },
             file => file,
         };
-        let system = |e| Error::system(path, e);
         let file = file.map_err(system)?;
         let description = blkcore::describe(&file).map_err(system)?;
         match description.kind {
             Kind::Directory => return Err(system(Errno::EISDIR.into())),
             Kind::Stream => return Destination::stream(path, file, args, source),
-            Kind::File | Kind::Block => {}
-        }
-        if blkcore::overlaps(&file, source.file()).map_err(system)? {
-            return Err(Error::refused(
-                path,
-                format!("is the source, {}", cli::diag::name(source.path())),
-            ));
-        }
-        if !args.force
-            && let Some(user) = blkcore::busy(&file).map_err(system)?
-        {
-            return Err(Error::refused(path, user.to_string()));
-        }
-        let needed = source.size().unwrap_or(0);
-        if description.kind == Kind::Block && description.size < needed {
-            let why = format!(
-                "has {} bytes, fewer than the {needed} to copy",
-                description.size
-            );
-            return Err(Error::refused(path, why));
+            Kind::File | Kind::Block => guard(path, &file, &description, args, source)?,
         }
         let size = description.size.min(source.size().unwrap_or(u64::MAX));
         let dirt = match description.kind {
@@ -106,54 +97,67 @@ impl Destination {
             Kind::File => allocated(&file, size).map_err(|e| Error::doing(path, "SEEK_DATA", e))?,
             _ => ExtentList::full(size),
         };
-        let ends_with_copy = description.kind == Kind::File && args.size.is_none();
         let target = if args.dry_run {
             Target::Dry
         } else {
             Target::InPlace(file)
         };
-        Ok((
-            Destination::new(path, target, Some(&description), ends_with_copy),
-            dirt,
-        ))
+        let mut destination = Destination::new(path, target, Some(&description));
+        destination.ends_with_copy = description.kind == Kind::File && args.size.is_none();
+        Ok((destination, dirt))
     }
 
-    /// A file that is not there yet. It is made under another name beside its own, so that it never
-    /// looks whole when it is not.
+    /// A file that is not there yet.
     fn begin(args: &Args) -> Result<(Destination, ExtentList), Error> {
         let path = args.destination.as_path();
-        let system = |e| Error::system(path, e);
+        let name = path.as_os_str().as_bytes();
         if fs::symlink_metadata(path).is_ok() {
             return Err(Error::unfit(path, "a symbolic link to nothing"));
         }
-        if path.as_os_str().as_bytes().ends_with(b"/") {
-            return Err(system(Errno::EISDIR.into()));
+        if name.ends_with(b"/") {
+            return Err(Error::system(path, Errno::EISDIR.into()));
         }
-        if args.base.is_some() {
-            return Err(system(Errno::ENOENT.into()));
+        if args.base.is_some() || name.is_empty() || name.ends_with(b"/.") {
+            return Err(Error::system(path, Errno::ENOENT.into()));
         }
-        let (target, description) = if args.dry_run {
-            (Target::Dry, None)
+        let mut destination = if args.dry_run {
+            Destination::new(path, Target::Dry, None)
         } else {
-            let mut options = OpenOptions::new();
-            options.write(true).create_new(true);
-            let file = tempfile::Builder::new()
-                .prefix(".sparse-dd.")
-                .make_in(folder_of(path), |name| options.open(name))
-                .map_err(system)?;
-            let description = blkcore::describe(file.as_file()).map_err(system)?;
-            (Target::New(file), Some(description))
+            let file = NewFile::create(path)?;
+            let description = blkcore::describe(file.file());
+            let description = description.map_err(|e| Error::system(path, e))?;
+            Destination::new(path, Target::New(file), Some(&description))
         };
-        Ok((
-            Destination::new(path, target, description.as_ref(), true),
-            ExtentList::new(),
-        ))
+        destination.ends_with_copy = true;
+        Ok((destination, ExtentList::new()))
     }
 
-    /// A pipe or character device: there every byte is written, zeros too.
+    /// A pipe, a character device, or whatever is standard output: there every byte is written, zeros
+    /// too.
     fn stream(
         name: &Path,
         file: File,
+        args: &Args,
+        source: &Source,
+    ) -> Result<(Destination, ExtentList), Error> {
+        let (mut destination, dirt) = Destination::dry_stream(name, args, source)?;
+        let description = blkcore::describe(&file).map_err(|e| Error::system(name, e))?;
+        let has_disk = matches!(description.kind, Kind::File | Kind::Block);
+        if has_disk {
+            guard(name, &file, &description, args, source)?;
+        }
+        if !args.dry_run {
+            destination.target = Target::Stream {
+                file,
+                at: 0,
+                has_disk,
+            };
+        }
+        Ok((destination, dirt))
+    }
+
+    fn dry_stream(
+        name: &Path,
         args: &Args,
         source: &Source,
     ) -> Result<(Destination, ExtentList), Error> {
@@ -161,17 +165,8 @@ impl Destination {
             let why = "a stream cannot hold anything before it is written";
             return Err(Error::unfit(name, why));
         }
-        let description = blkcore::describe(&file).map_err(|e| Error::system(name, e))?;
         let dirt = ExtentList::full(source.size().unwrap_or(u64::MAX));
-        let target = if args.dry_run {
-            Target::Dry
-        } else {
-            Target::Stream(file, 0)
-        };
-        Ok((
-            Destination::new(name, target, Some(&description), false),
-            dirt,
-        ))
+        Ok((Destination::new(name, Target::Dry, None), dirt))
     }
 
     /// A file of memory for the self-test, written in place.
@@ -182,21 +177,19 @@ impl Destination {
             path,
             Target::InPlace(file),
             Some(&description),
-            false,
         ))
     }
 
-    fn new(
-        path: &Path,
-        target: Target,
-        description: Option<&Description>,
-        ends_with_copy: bool,
-    ) -> Destination {
+    fn new(path: &Path, target: Target, description: Option<&Description>) -> Destination {
+        let is_block = description.is_some_and(|d| d.kind == Kind::Block);
         Destination {
             path: path.to_owned(),
             target,
+            size: description.map_or(0, |d| d.size),
+            is_block,
             clearer: description.map(Clearer::new),
-            ends_with_copy,
+            ends_with_copy: false,
+            is_touched: false,
             counts: Counts::default(),
         }
     }
@@ -209,11 +202,16 @@ impl Destination {
         self.counts
     }
 
+    /// Its size before the copy; 0 for what has none.
+    pub(crate) fn size(&self) -> u64 {
+        self.size
+    }
+
     /// Refuses a base that shares bytes with the destination, unless it is the destination itself:
-    /// then each block is read before it is written.
-    pub(crate) fn admit_base(&self, path: &Path, base: &File) -> Result<(), Error> {
+    /// then each block is read before it is written. Returns whether it is.
+    pub(crate) fn admit_base(&self, path: &Path, base: &File) -> Result<bool, Error> {
         let Target::InPlace(file) = &self.target else {
-            return Ok(());
+            return Ok(false);
         };
         let system = |e| Error::system(path, e);
         let (a, b) = (
@@ -227,26 +225,43 @@ impl Destination {
                 "is the destination under another name",
             ));
         }
-        Ok(())
+        Ok(is_same)
     }
 
     /// Makes room for `size` bytes, so that all of them can be written and made zero.
     pub(crate) fn prepare(&mut self, size: u64) -> Result<(), Error> {
-        match &self.target {
-            Target::New(file) => file.as_file().set_len(size),
-            Target::InPlace(file) => grow(file, size),
-            Target::Stream(..) | Target::Dry => Ok(()),
+        let (file, has) = match &self.target {
+            Target::New(new) => (new.file(), 0),
+            Target::InPlace(file) if !self.is_block => (file, self.size),
+            _ => return Ok(()),
+        };
+        if has >= size {
+            return Ok(());
         }
-        .map_err(|e| Error::system(&self.path, e))
+        self.is_touched = true;
+        // (std would speak of integers.)
+        let fits = i64::try_from(size).map_err(|_| io::Error::from(Errno::EFBIG));
+        let grown = fits.and_then(|_| file.set_len(size));
+        grown.map_err(|e| Error::system(&self.path, e))
+    }
+
+    /// An error when a copy of `size` bytes does not fit: the end of a stream comes as a surprise.
+    pub(crate) fn check_room(&self, size: u64) -> Result<(), Error> {
+        if self.is_block && size > self.size {
+            let why = format!("has {} bytes, fewer than the source", self.size);
+            return Err(Error::unfit(&self.path, why));
+        }
+        Ok(())
     }
 
     /// Writes data at `offset`. Streams must be written in order.
     pub(crate) fn write(&mut self, bytes: &[u8], offset: u64) -> Result<(), Error> {
+        self.is_touched = true;
         let written = match &mut self.target {
-            Target::New(file) => blkcore::write_full_at(file.as_file(), bytes, offset),
+            Target::New(new) => blkcore::write_full_at(new.file(), bytes, offset),
             Target::InPlace(file) => blkcore::write_full_at(file, bytes, offset),
-            Target::Stream(file, at) => append(file, bytes, at),
-            Target::Dry => Ok(()),
+            Target::Stream { file, at, .. } => append(file, bytes, at),
+            Target::Dry | Target::Done => Ok(()),
         };
         written.map_err(|at| Error::at(&self.path, "write", at))?;
         self.counts.writes += 1;
@@ -258,13 +273,12 @@ impl Destination {
     pub(crate) fn clear(&mut self, range: Extent) -> Result<(), Error> {
         for piece in range.blocks(CLEAR_PIECE) {
             check_signal()?;
+            self.is_touched = true;
             let cleared = match (&mut self.target, &mut self.clearer) {
-                (Target::New(file), Some(clearer)) => {
-                    clearer.clear(file.as_file(), piece).map(drop)
-                }
+                (Target::New(new), Some(clearer)) => clearer.clear(new.file(), piece).map(drop),
                 (Target::InPlace(file), Some(clearer)) => clearer.clear(file, piece).map(drop),
-                (Target::Stream(file, at), _) => append_zeros(file, piece.len(), at),
-                (Target::Dry, _) | (_, None) => Ok(()),
+                (Target::Stream { file, at, .. }, _) => append_zeros(file, piece.len(), at),
+                _ => Ok(()),
             };
             cleared.map_err(|at| Error::at(&self.path, "clear", at))?;
             self.counts.cleared += piece.len();
@@ -275,49 +289,38 @@ impl Destination {
     /// Ends the copy of `size` bytes: cuts the file, writes everything to the disk, and gives a new
     /// file its name.
     pub(crate) fn finish(&mut self, size: u64) -> Result<(), Error> {
-        let (Target::New(_) | Target::InPlace(_)) = &self.target else {
-            return Ok(());
-        };
-        let path = self.path.clone();
-        let system = |doing| {
-            let path = path.clone();
-            move |e| Error::doing(&path, doing, e)
+        let file = match &self.target {
+            Target::New(new) => new.file(),
+            Target::InPlace(file)
+            | Target::Stream {
+                file,
+                has_disk: true,
+                ..
+            } => file,
+            Target::Stream { .. } | Target::Dry | Target::Done => return Ok(()),
         };
         if self.ends_with_copy {
-            self.file()
-                .map_or(Ok(()), |f| f.set_len(size))
-                .map_err(system("truncate"))?;
+            file.set_len(size)
+                .map_err(|e| Error::doing(&self.path, "truncate", e))?;
         }
-        self.file()
-            .map_or(Ok(()), File::sync_all)
-            .map_err(system("fsync"))?;
-        if let Target::New(file) = std::mem::replace(&mut self.target, Target::Dry) {
-            let (_, name) = file.into_parts();
-            name.persist_noclobber(&path)
-                .map_err(|e| Error::system(&path, e.error))?;
-            let folder = File::open(folder_of(&path)).and_then(|f| f.sync_all());
-            folder.map_err(system("fsync of its folder"))?;
+        file.sync_all()
+            .map_err(|e| Error::doing(&self.path, "fsync", e))?;
+        // That may have taken long.
+        check_signal()?;
+        if let Target::New(new) = std::mem::replace(&mut self.target, Target::Done) {
+            new.publish()?;
         }
         Ok(())
     }
 
-    /// What to say of a copy that failed: a new file is removed, one written in place is named.
+    /// What to say of a copy that failed: a new file is gone, one written in place is named.
     pub(crate) fn abandon(&self, error: Error) -> Error {
-        let untouched = self.counts.writes == 0 && self.counts.cleared == 0;
         match &self.target {
-            Target::InPlace(_) if !untouched => Error::Incomplete {
+            Target::InPlace(_) if self.is_touched => Error::Incomplete {
                 error: Box::new(error),
                 destination: self.path.clone(),
             },
             _ => error,
-        }
-    }
-
-    fn file(&self) -> Option<&File> {
-        match &self.target {
-            Target::New(file) => Some(file.as_file()),
-            Target::InPlace(file) | Target::Stream(file, _) => Some(file),
-            Target::Dry => None,
         }
     }
 
@@ -339,10 +342,37 @@ pub(crate) fn check_signal() -> Result<(), Error> {
     cli::signal::stop_requested().map_or(Ok(()), |signal| Err(Error::Interrupted(signal)))
 }
 
-fn folder_of(path: &Path) -> &Path {
-    path.parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-        .unwrap_or(Path::new("."))
+fn is_stream(kind: fs::FileType) -> bool {
+    kind.is_fifo() || kind.is_char_device() || kind.is_socket()
+}
+
+/// The guards of a file or block device.
+fn guard(
+    path: &Path,
+    file: &File,
+    description: &Description,
+    args: &Args,
+    source: &Source,
+) -> Result<(), Error> {
+    let system = |e| Error::system(path, e);
+    if blkcore::overlaps(file, source.file()).map_err(system)? {
+        let why = format!("is the source, {}", cli::diag::name(source.path()));
+        return Err(Error::refused(path, why));
+    }
+    if !args.force
+        && let Some(user) = blkcore::busy(file).map_err(system)?
+    {
+        return Err(Error::refused(path, user.to_string()));
+    }
+    if description.read_only {
+        return Err(Error::refused(path, "is read-only"));
+    }
+    let (has, needed) = (description.size, source.size().unwrap_or(0));
+    if description.kind == Kind::Block && has < needed {
+        let why = format!("has {has} bytes, fewer than the {needed} to copy");
+        return Err(Error::refused(path, why));
+    }
+    Ok(())
 }
 
 /// The extents of data below `size`; all of it where the file system cannot tell.
@@ -350,16 +380,6 @@ fn allocated(file: &File, size: u64) -> io::Result<ExtentList> {
     match blkcore::data_extents(file, size) {
         Err(e) if e.kind() == io::ErrorKind::Unsupported => Ok(ExtentList::full(size)),
         data => data,
-    }
-}
-
-/// Makes a regular file at least `size` bytes long.
-fn grow(file: &File, size: u64) -> io::Result<()> {
-    let meta = file.metadata()?;
-    if meta.is_file() && meta.len() < size {
-        file.set_len(size)
-    } else {
-        Ok(())
     }
 }
 

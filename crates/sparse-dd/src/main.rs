@@ -1,23 +1,22 @@
 //! sparse-dd: copies disks and images, reading only what is allocated and writing only what is
 //! needed.
 //!
-//! The main path: `args` → [`source`] (what is allocated) and [`destination`] (what it may hold, and
+//! The main path: `args` → [`job`] → [`source`] (what is allocated) and [`destination`] (what it may hold, and
 //! the guards) → [`plan`] (what to do with which range) → [`copy`] (doing it) → [`report`].
 
 mod args;
 mod copy;
 mod destination;
 mod error;
+mod job;
+mod new_file;
 mod plan;
 mod report;
 mod selftest;
 mod source;
 
-use args::{Args, Request};
-use destination::Destination;
+use args::Request;
 use error::Error;
-use plan::Plan;
-use report::Meter;
 use source::Source;
 use std::io::Write;
 use std::process::ExitCode;
@@ -33,7 +32,7 @@ fn main() -> ExitCode {
         return ExitCode::from(1);
     }
     let done = match args::parse(std::env::args_os().skip(1)) {
-        Ok(Request::Copy(args)) => copy(args),
+        Ok(Request::Copy(args)) => job::run(args),
         Ok(Request::Test) => selftest::run(),
         Ok(Request::Help) => print(args::HELP),
         Ok(Request::Version) => print(concat!("sparse-dd ", env!("CARGO_PKG_VERSION"), "\n")),
@@ -52,36 +51,6 @@ fn main() -> ExitCode {
             ExitCode::from(error.exit_code())
         }
     }
-}
-
-fn copy(args: Args) -> Result<(), Error> {
-    let source = Source::open(&args.source, args.size)?;
-    let (mut destination, dirt) = Destination::open(&args, &source)?;
-    let base = args
-        .base
-        .as_deref()
-        .map(|path| Source::base(path, &destination))
-        .transpose()?;
-    let plan = Plan::new(&source, dirt, base.as_ref());
-    let mut meter = Meter::start(args.machine, args.progress, plan.work())?;
-    let size = copy::run(
-        &source,
-        &mut destination,
-        base.as_ref(),
-        &plan,
-        args.sparse_block,
-        &mut meter,
-    )
-    .and_then(|size| destination.finish(size).map(|()| size))
-    .map_err(|error| destination.abandon(error))?;
-    meter.finish()?;
-    if !args.quiet {
-        report::statistics(meter.elapsed(), &source, &destination);
-    }
-    if args.json {
-        report::json(size, meter.elapsed(), &source, &destination)?;
-    }
-    source.check_unchanged()
 }
 
 fn print(text: &str) -> Result<(), Error> {

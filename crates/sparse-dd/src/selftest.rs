@@ -3,7 +3,7 @@
 //! The images lie in files of memory and go through the same plan, loop and system calls as any
 //! copy, with small odd blocks and quanta, so that every border meets every other.
 
-use crate::destination::Destination;
+use crate::destination::{Counts, Destination};
 use crate::plan::Plan;
 use crate::report::Meter;
 use crate::{Error, Source, copy};
@@ -70,7 +70,7 @@ impl Trial {
         }
     }
 
-    fn run(mut self) -> Result<crate::destination::Counts, Error> {
+    fn run(mut self) -> Result<Counts, Error> {
         let size = self.random.below(SIZE) + 1;
         let quantum = [1, 2, 3, 7, 16, 64, 512][self.random.below(7) as usize];
         let block = self.random.below(300) + 1;
@@ -105,7 +105,11 @@ impl Trial {
         } else {
             map
         };
-        let source = Source::with_map(Path::new("image"), memory(&image)?, size, map);
+        let source = if self.ignore_map && self.seed % 2 == 1 {
+            Source::stream(Path::new("image"), pipe(&image)?, None)
+        } else {
+            Source::with_map(Path::new("image"), memory(&image)?, size, map)
+        };
         let target = memory(&old)?;
         let mut destination = Destination::in_memory(target.try_clone().map_err(memory_error)?)?;
         let base = Source::with_map(
@@ -115,6 +119,7 @@ impl Trial {
             base_map,
         );
         let base = (self.before == Before::Base).then_some(&base);
+        let dirt_total = dirt.total();
         let plan = Plan::new(&source, dirt, base);
         let mut meter = Meter::start(false, cli::progress::Mode::Off, plan.work())?;
         copy::run_in_blocks(
@@ -133,7 +138,8 @@ impl Trial {
         let mut want = image;
         want.extend_from_slice(&old[size as usize..]);
         self.compare(&got, &want, quantum, block)?;
-        self.check_thrift(&want[..size as usize], &old, quantum, block, destination)
+        let images = (&want[..size as usize], &old[..]);
+        self.check_thrift(images, (quantum, block), dirt_total, destination.counts())
     }
 
     /// A random image with its map: zeros outside of the map, zeros and data in runs within it.
@@ -167,29 +173,41 @@ impl Trial {
         }
     }
 
-    /// Not a byte was written beyond the quanta that needed it.
+    /// Not a byte was written or made zero beyond the quanta that needed it.
     fn check_thrift(
         &self,
-        image: &[u8],
-        old: &[u8],
-        quantum: u64,
-        block: u64,
-        destination: Destination,
-    ) -> Result<crate::destination::Counts, Error> {
+        (image, old): (&[u8], &[u8]),
+        (quantum, block): (u64, u64),
+        dirt: u64,
+        counts: Counts,
+    ) -> Result<Counts, Error> {
         let quanta = Extent::new(0, image.len() as u64).blocks(quantum);
-        let needed: u64 = quanta
-            .filter(|q| {
-                let range = q.start as usize..q.end as usize;
-                let is_old =
-                    self.before == Before::Base && image[range.clone()] == old[range.clone()];
-                !is_old && !blkcore::is_zero(&image[range])
-            })
-            .map(Extent::len)
-            .sum();
-        let counts = destination.counts();
-        if counts.written > needed {
-            let why = format!("{} bytes written, {needed} needed", counts.written);
-            return Err(self.wrong(quantum, block, &why));
+        let (mut to_write, mut to_change) = (0, 0);
+        for extent in quanta {
+            let range = extent.start as usize..extent.end as usize;
+            let is_old = self.before == Before::Base && image[range.clone()] == old[range.clone()];
+            to_change += if is_old { 0 } else { extent.len() };
+            to_write += if is_old || blkcore::is_zero(&image[range]) {
+                0
+            } else {
+                extent.len()
+            };
+        }
+        let to_clear = match self.before {
+            Before::Base => to_change,
+            Before::Zeros | Before::Garbage => dirt,
+        };
+        for (done, needed, how) in [
+            (counts.written, to_write, "written"),
+            (counts.cleared, to_clear, "made zero"),
+        ] {
+            if done > needed {
+                return Err(self.wrong(
+                    quantum,
+                    block,
+                    &format!("{done} bytes {how}, {needed} needed"),
+                ));
+            }
         }
         Ok(counts)
     }
@@ -214,6 +232,13 @@ fn memory(bytes: &[u8]) -> Result<File, Error> {
     let file = File::from(fd.map_err(|e| memory_error(e.into()))?);
     file.write_all_at(bytes, 0).map_err(memory_error)?;
     Ok(file)
+}
+
+/// A pipe with these bytes, which it can hold.
+fn pipe(bytes: &[u8]) -> Result<File, Error> {
+    let (reader, mut writer) = io::pipe().map_err(memory_error)?;
+    writer.write_all(bytes).map_err(memory_error)?;
+    Ok(File::from(std::os::fd::OwnedFd::from(reader)))
 }
 
 fn memory_error(error: io::Error) -> Error {

@@ -40,8 +40,8 @@ impl Source {
     pub(crate) fn open(path: &Path, wanted: Option<u64>) -> Result<Source, Error> {
         if path.as_os_str() == "-" {
             let name = Path::new("standard input");
-            let stdin = io::stdin().as_fd().try_clone_to_owned();
-            let file = File::from(stdin.map_err(|e| Error::system(name, e))?);
+            let stdin = cli::input::descriptor().map_err(|e| Error::system(name, e))?;
+            let file = File::from(stdin);
             return Source::of_file(name, file, wanted);
         }
         let file = File::open(path).map_err(|e| Error::system(path, e))?;
@@ -59,7 +59,14 @@ impl Source {
             }
             base = Source::with_map(path, base.file, 0, ExtentList::new());
         }
-        destination.admit_base(path, &base.file)?;
+        if destination.admit_base(path, &base.file)? {
+            // It will change while it is read.
+            base.stamp = None;
+        }
+        // A destination that is shorter does not hold the rest of the base.
+        let len = base.size.unwrap_or(0).min(destination.size());
+        base.data = base.data.clip(len);
+        base.size = Some(len);
         Ok(base)
     }
 
@@ -70,18 +77,17 @@ impl Source {
             return Err(system(nix::errno::Errno::EISDIR.into()));
         }
         if !has_offsets(&file, &description) {
-            let size = wanted.unwrap_or(u64::MAX);
-            let mut source = Source::with_map(path, file, size, ExtentList::full(size));
-            source.is_stream = true;
-            source.size = wanted;
-            return Ok(source);
+            return Ok(Source::stream(path, file, wanted));
         }
-        let size = wanted.unwrap_or(description.size);
-        if size > description.size {
-            let why = format!(
-                "has {} bytes, fewer than the {size} to copy",
-                description.size
-            );
+        // The times are looked at before the map: what is changed while that is made is noticed.
+        let stamp = match description.kind {
+            Kind::File => Some(stamp_of(&file).map_err(system)?),
+            _ => None,
+        };
+        let has = stamp.as_ref().map_or(description.size, |stamp| stamp.size);
+        let size = wanted.unwrap_or(has);
+        if size > has {
+            let why = format!("has {has} bytes, fewer than the {size} to copy");
             return Err(Error::unfit(path, why));
         }
         let data = match blkcore::data_extents(&file, size) {
@@ -89,10 +95,17 @@ impl Source {
             data => data.map_err(|e| Error::doing(path, "SEEK_DATA", e))?,
         };
         let mut source = Source::with_map(path, file, size, data);
-        if description.kind == Kind::File {
-            source.stamp = Some(source.stamp_now()?);
-        }
+        source.stamp = stamp;
         Ok(source)
+    }
+
+    /// A stream of `size` bytes, or to its end.
+    pub(crate) fn stream(path: &Path, file: File, size: Option<u64>) -> Source {
+        let most = size.unwrap_or(u64::MAX);
+        let mut source = Source::with_map(path, file, most, ExtentList::full(most));
+        source.is_stream = true;
+        source.size = size;
+        source
     }
 
     /// The first `size` bytes of `file`, which holds zeros outside of `data`.
@@ -183,38 +196,44 @@ impl Source {
     }
 
     fn ended_early(&self, at: u64) -> Error {
-        let why = format!("ended at byte {at} while it was copied");
-        Error::Changed {
-            path: self.path.clone(),
-            why,
+        match self.check_unchanged() {
+            // Some files of /sys are shorter than they say.
+            Ok(()) if self.stamp.is_some() => {
+                Error::unfit(&self.path, format!("ended at byte {at}"))
+            }
+            _ => {
+                let why = format!("ended at byte {at} while it was copied");
+                Error::Changed {
+                    path: self.path.clone(),
+                    why,
+                }
+            }
         }
     }
 
     /// That nobody wrote to it since it was opened, as far as a regular file's times tell.
     pub(crate) fn check_unchanged(&self) -> Result<(), Error> {
-        match &self.stamp {
-            Some(stamp) if *stamp != self.stamp_now()? => {
-                let why = "changed while it was copied".to_owned();
-                Err(Error::Changed {
-                    path: self.path.clone(),
-                    why,
-                })
-            }
-            _ => Ok(()),
+        let Some(stamp) = &self.stamp else {
+            return Ok(());
+        };
+        if *stamp != stamp_of(&self.file).map_err(|e| Error::system(&self.path, e))? {
+            let why = "changed while it was copied".to_owned();
+            return Err(Error::Changed {
+                path: self.path.clone(),
+                why,
+            });
         }
+        Ok(())
     }
+}
 
-    fn stamp_now(&self) -> Result<Stamp, Error> {
-        let meta = self
-            .file
-            .metadata()
-            .map_err(|e| Error::system(&self.path, e))?;
-        Ok(Stamp {
-            size: meta.len(),
-            seconds: meta.mtime(),
-            nanoseconds: meta.mtime_nsec(),
-        })
-    }
+fn stamp_of(file: &File) -> io::Result<Stamp> {
+    let meta = file.metadata()?;
+    Ok(Stamp {
+        size: meta.len(),
+        seconds: meta.mtime(),
+        nanoseconds: meta.mtime_nsec(),
+    })
 }
 
 /// Waits for a stream to have something, hearing signals meanwhile: a read would not be interrupted.
