@@ -135,6 +135,8 @@ impl LoopDevice {
 
 impl Drop for LoopDevice {
     fn drop(&mut self) {
+        // The read-only flag would outlive the backing file.
+        run(command("blockdev").arg("--setrw").arg(&self.0));
         run(command("losetup").arg("--detach").arg(&self.0));
     }
 }

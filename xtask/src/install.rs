@@ -83,7 +83,7 @@ fn install(tool: &str, binaries: &Path, top: &Path) -> Result {
 fn place(path: &Path, content: &[u8], mode: u32) -> Result {
     let fault = |e: std::io::Error| format!("{}: {e}", path.display());
     let folder = path.parent().unwrap_or(path);
-    fs::create_dir_all(folder).map_err(fault)?;
+    make_folders(folder).map_err(fault)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let new = folder.join(format!(".{name}.new"));
     let written = fs::write(&new, content)
@@ -96,6 +96,17 @@ fn place(path: &Path, content: &[u8], mode: u32) -> Result {
     written.map_err(fault)?;
     println!("{}", path.display());
     Ok(())
+}
+
+/// Makes the folders that are missing, for everybody to enter, whatever the umask is.
+fn make_folders(folder: &Path) -> std::io::Result<()> {
+    let missing: Vec<&Path> = folder.ancestors().take_while(|f| !f.exists()).collect();
+    fs::create_dir_all(folder)?;
+    let open = |folder: &&Path| fs::set_permissions(folder, fs::Permissions::from_mode(0o755));
+    missing
+        .iter()
+        .filter(|f| !f.as_os_str().is_empty())
+        .try_for_each(open)
 }
 
 #[cfg(test)]

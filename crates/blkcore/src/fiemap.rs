@@ -3,7 +3,7 @@
 //! between files, unwritten, or kept inside the inode.
 
 use crate::Extent;
-use crate::sys::FiemapCall;
+use crate::sys_fiemap::FiemapCall;
 use std::fs::File;
 use std::io;
 

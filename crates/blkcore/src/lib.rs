@@ -15,6 +15,7 @@ mod guard;
 mod map;
 mod stack;
 mod sys;
+mod sys_fiemap;
 mod transfer;
 mod zero;
 
