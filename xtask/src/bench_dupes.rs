@@ -1,31 +1,56 @@
-//! Cases for dupes: trees with and without duplicates, against the usual finders.
+//! Cases for dupes: trees that are hard in different ways, against the usual finders.
+//!
+//! Read bytes are the figure to look at; a finder that trusts digests may read as few of true
+//! duplicates, but has proven nothing.
 
 use std::fs::{self, File};
-use std::io::Write;
-use std::path::Path;
+use std::io::{self, Write};
+use std::path::PathBuf;
 
 use crate::Result;
 use crate::bench::{Bench, Case, Contender, Random};
 
+const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
 
 /// All cases.
 pub(crate) fn run(bench: &mut Bench) -> Result {
-    pairs(bench)
+    case(bench, "20 000 small files, a third of them copies", small)?;
+    case(bench, "60 files of 24 MiB that differ early", early)?;
+    case(
+        bench,
+        "48 files of 16 MiB that differ by one byte in the middle",
+        late,
+    )?;
+    case(
+        bench,
+        "6000 files of 64 KiB, many with a common start",
+        many_of_a_size,
+    )?;
+    case(bench, "1 GiB of true duplicates", duplicates)
 }
 
-/// 64 pairs of equal files, all of one size: each pair is told apart by its first block.
-fn pairs(bench: &mut Bench) -> Result {
+/// Makes a tree, lets all finders search it, and removes it. `make` says how many files have a
+/// copy.
+fn case(bench: &mut Bench, name: &str, make: fn(&mut Maker) -> io::Result<usize>) -> Result {
     let tree = bench.dir().join("tree");
-    make_pairs(&tree, 64, 8).map_err(|e| format!("{}: {e}", tree.display()))?;
+    let told = |e: io::Error| format!("{}: {e}", tree.display());
+    let mut maker = Maker {
+        tree: tree.clone(),
+        count: 0,
+    };
+    let wanted = make(&mut maker).map_err(told)?;
     bench.run(Case {
-        name: "128 files of 8 MiB, 64 pairs",
+        name,
         contenders: vec![
             Contender::ours("dupes", "dupes", |c| {
                 c.arg("tree");
             }),
             Contender::peer("jdupes", "jdupes", |c| {
                 c.args(["-rq", "tree"]);
+            }),
+            Contender::peer("jdupes", "jdupes by digest", |c| {
+                c.args(["-rqQ", "tree"]);
             }),
             Contender::peer("fdupes", "fdupes", |c| {
                 c.args(["-rq", "tree"]);
@@ -41,30 +66,109 @@ fn pairs(bench: &mut Bench) -> Result {
             }),
         ],
         prepare: &mut |_| Ok(()),
-        // Every format has one path a line; a path with a copy is named once.
+        // Every format has one path a line; a file with a copy is named once.
         verify: &mut |_, stdout| {
             let text = fs::read_to_string(stdout).map_err(|e| e.to_string())?;
-            match text.lines().filter(|line| line.contains("tree/")).count() {
-                128 => Ok(()),
-                count => Err(format!("{count} of 128 files named")),
+            match text.lines().filter(|line| line.contains("tree/f")).count() {
+                count if count == wanted => Ok(()),
+                count => Err(format!("{count} of {wanted} files named")),
             }
         },
     })?;
-    fs::remove_dir_all(&tree).map_err(|e| format!("{}: {e}", tree.display()))
+    fs::remove_dir_all(&tree).map_err(told)
 }
 
-fn make_pairs(tree: &Path, pairs: u64, mib: usize) -> std::io::Result<()> {
-    fs::create_dir(tree)?;
-    let mut block = vec![0; MIB];
-    for seed in 0..pairs {
-        for name in [format!("a{seed}"), format!("b{seed}")] {
-            let mut random = Random::new(seed);
-            let mut file = File::create_new(tree.join(name))?;
-            for _ in 0..mib {
-                random.fill(&mut block);
-                file.write_all(&block)?;
-            }
+/// Writes the files of a tree, eight folders of them.
+struct Maker {
+    tree: PathBuf,
+    count: usize,
+}
+
+impl Maker {
+    fn write(&mut self, parts: &[&[u8]]) -> io::Result<()> {
+        let folder = self.tree.join(format!("f{}", self.count % 8));
+        fs::create_dir_all(&folder)?;
+        let mut file = File::create_new(folder.join(self.count.to_string()))?;
+        self.count += 1;
+        parts.iter().try_for_each(|part| file.write_all(part))
+    }
+}
+
+fn noise(seed: u64, len: usize) -> Vec<u8> {
+    let mut bytes = vec![0; len];
+    Random::new(seed).fill(&mut bytes);
+    bytes
+}
+
+/// Sizes from 16 bytes to 64 KiB, evenly in powers of two; each third file is a copy.
+fn small(maker: &mut Maker) -> io::Result<usize> {
+    for seed in 0..13_334 {
+        let mut random = Random::new(seed);
+        let bits = random.next() % 12;
+        let size = (16 + random.next() % 16) << bits;
+        let bytes = noise(seed, size as usize);
+        for _ in 0..1 + usize::from(seed % 2 == 0) {
+            maker.write(&[&bytes])?;
         }
     }
-    Ok(())
+    Ok(13_334)
+}
+
+/// Differ at the start, behind a common header, or behind a longer one and before common zeros.
+fn early(maker: &mut Maker) -> io::Result<usize> {
+    let zeros = vec![0; 128 * KIB];
+    for i in 0..60 {
+        let (header, end) = match i % 3 {
+            0 => (0, 0),
+            1 => (64 * KIB, 0),
+            _ => (256 * KIB, zeros.len()),
+        };
+        let body = noise(100 + i, 24 * MIB - header - end);
+        maker.write(&[&noise(1, header), &body, &zeros[..end]])?;
+    }
+    Ok(0)
+}
+
+/// Each differs from the others in one byte of the middle half, but for four pairs.
+fn late(maker: &mut Maker) -> io::Result<usize> {
+    let mut bytes = noise(2, 16 * MIB);
+    let mut random = Random::new(3);
+    for i in 0..44 {
+        let at = 4 * MIB + random.next() as usize % (8 * MIB);
+        bytes[at] ^= 1;
+        for _ in 0..1 + usize::from(i % 11 == 0) {
+            maker.write(&[&bytes])?;
+        }
+        bytes[at] ^= 1;
+    }
+    Ok(8)
+}
+
+/// A quarter are copies; the others have the first 0, 4, 16 or 48 KiB in common.
+fn many_of_a_size(maker: &mut Maker) -> io::Result<usize> {
+    for seed in 0..4500 {
+        let header = [0, 4, 16, 48][seed as usize % 4] * KIB;
+        let body = noise(100 + seed, 64 * KIB - header);
+        for _ in 0..1 + usize::from(seed % 3 == 0) {
+            maker.write(&[&noise(header as u64, header), &body])?;
+        }
+    }
+    Ok(3000)
+}
+
+/// Sizes from 1 to 32 MiB in twos and threes.
+fn duplicates(maker: &mut Maker) -> io::Result<usize> {
+    let (mut seed, mut total) = (0, 0);
+    while total < 1024 * MIB {
+        let bytes = noise(
+            seed,
+            (MIB + Random::new(seed).next() as usize % MIB) << (seed % 5),
+        );
+        for _ in 0..2 + seed % 2 {
+            maker.write(&[&bytes])?;
+            total += bytes.len();
+        }
+        seed += 1;
+    }
+    Ok(maker.count)
 }
