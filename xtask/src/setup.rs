@@ -45,6 +45,13 @@ const TEST: &[Need] = &[
     Need::same("mkfs.btrfs", "btrfs-progs"),
     Need::same("blockdev", "util-linux"),
     Need {
+        program: "sfdisk",
+        apt: "fdisk",
+        dnf: "util-linux",
+        pacman: "util-linux",
+        apk: "sfdisk",
+    },
+    Need {
         program: "losetup",
         apt: "mount",
         dnf: "util-linux",

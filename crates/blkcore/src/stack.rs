@@ -155,7 +155,12 @@ fn loop_backing(device: u64, folder: &Path, range: Extent) -> Option<Backing> {
     if (is_known && !is_loop) || major(device) != LOOP_MAJOR {
         return None;
     }
-    let name = Path::new("/dev").join(format!("loop{}", minor(device)));
+    // The minor is its number, unless the driver was told to leave room for partitions.
+    let by_number = || Some(format!("loop{}", minor(device)).into());
+    let name = fs::canonicalize(folder)
+        .ok()
+        .and_then(|f| f.file_name().map(OsStr::to_owned));
+    let name = Path::new("/dev").join(name.or_else(by_number)?);
     let info = File::open(name).and_then(|device| sys::loop_status(&device));
     let limit_of = |limit: u64| if limit == 0 { u64::MAX } else { limit };
     if let Ok(info) = info {
