@@ -1,6 +1,7 @@
 //! Describing a file or block device: what kind it is, how large, and how it wants to be written.
 
 use crate::sys;
+use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use nix::sys::stat::{major, minor};
 use std::fs::{self, File};
 use std::io;
@@ -72,6 +73,29 @@ pub fn describe(file: &File) -> io::Result<Description> {
         }
     }
     Ok(description)
+}
+
+/// Writes out and drops what the page cache holds of a block device (BLKFLSBUF), so that the next
+/// buffered read asks the device: what another kernel path wrote there is not in the cache. Pages
+/// that somebody has mapped stay.
+///
+/// # Errors
+/// What the ioctl says: EACCES without privilege, ENOTTY for what is no block device.
+pub fn flush_buffers(file: &File) -> io::Result<()> {
+    sys::flush_buffers(file)
+}
+
+/// Drops what the page cache holds of an open file or block device, as far as it is on the disk
+/// already, so that the next read asks the disk.
+///
+/// # Errors
+/// What posix_fadvise(2) or the BLKFLSBUF ioctl says.
+pub fn drop_cache(file: &File) -> io::Result<()> {
+    if file.metadata()?.file_type().is_block_device() {
+        return flush_buffers(file);
+    }
+    posix_fadvise(file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED)?;
+    Ok(())
 }
 
 fn kind_of(file_type: fs::FileType) -> Kind {

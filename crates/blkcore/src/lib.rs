@@ -21,7 +21,7 @@ mod zero;
 
 pub use buffer::AlignedBuffer;
 pub use clear::{Clearer, Method, discard};
-pub use device::{Description, Kind, describe};
+pub use device::{Description, Kind, describe, drop_cache, flush_buffers};
 pub use digest::{Digest, HashKind, Hasher};
 pub use extent::{Extent, ExtentList};
 pub use fiemap::{Mapping, fiemap};

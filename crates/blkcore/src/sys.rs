@@ -11,6 +11,7 @@ nix::ioctl_read!(blkgetsize64, 0x12, 114, u64);
 nix::ioctl_read_bad!(blksszget, 0x1268, libc::c_int);
 nix::ioctl_read_bad!(blkpbszget, 0x127b, libc::c_uint);
 nix::ioctl_read_bad!(blkroget, 0x125e, libc::c_int);
+nix::ioctl_none_bad!(blkflsbuf, 0x1261);
 nix::ioctl_write_ptr_bad!(blkdiscard, 0x1277, [u64; 2]);
 nix::ioctl_write_ptr_bad!(blkzeroout, 0x127f, [u64; 2]);
 // linux/loop.h
@@ -52,6 +53,13 @@ pub(crate) fn is_read_only(file: &File) -> io::Result<bool> {
     // SAFETY: the kernel writes an int there.
     unsafe { blkroget(file.as_raw_fd(), &raw mut flag) }?;
     Ok(flag != 0)
+}
+
+/// BLKFLSBUF.
+pub(crate) fn flush_buffers(file: &File) -> io::Result<()> {
+    // SAFETY: the kernel takes no argument.
+    unsafe { blkflsbuf(file.as_raw_fd()) }?;
+    Ok(())
 }
 
 /// BLKDISCARD of `start..start + len`.

@@ -1,0 +1,204 @@
+//! The client: opens the object at this side, reaches the other one, and runs the session.
+
+use crate::Error;
+use crate::args::{Args, Place, ServerArgs};
+use crate::handshake::greet;
+use crate::layout::Layout;
+use crate::link::Link;
+use crate::message::{Message, Open, Role};
+use crate::object::Reader;
+use crate::remote::Connection;
+use crate::server::{open_target, refuse_same, serve};
+use crate::session::{self, Terms};
+use crate::source::Counts;
+use cli::progress::{Mode, Progress};
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Outcome {
+    pub(crate) counts: Counts,
+    pub(crate) layout: Layout,
+    pub(crate) sent: u64,
+    pub(crate) received: u64,
+}
+
+/// Makes the destination equal, or finds out whether it is.
+pub(crate) fn run(args: &Args, mode: Mode) -> Result<Outcome, Error> {
+    let (role, own, other, remote) = match (&args.source, &args.destination) {
+        (Place::Local(own), Place::Remote(remote)) => {
+            let other = remote.path.clone().unwrap_or_else(|| own.clone());
+            (Role::Source, own, other, Some(remote))
+        }
+        (Place::Remote(remote), Place::Local(own)) => {
+            let other = remote.path.clone().unwrap_or_else(|| own.clone());
+            (Role::Sink, own, other, Some(remote))
+        }
+        (Place::Local(own), Place::Local(other)) => {
+            refuse_overlap(own, other)?;
+            (Role::Source, own, other.clone(), None)
+        }
+        (Place::Remote(_), Place::Remote(_)) => {
+            return Err(Error::Usage(
+                "one of the two must be at this host".to_owned(),
+            ));
+        }
+    };
+    let Some(remote) = remote else {
+        return run_here(args, mode, own, &other);
+    };
+    // What is wrong here is said before anything is started there.
+    let reader = Arc::new(Reader::open(own, role == Role::Source)?);
+    let (connection, input, output) = Connection::start(
+        remote,
+        &args.rsh,
+        &args.remote_command,
+        &other,
+        args.segment,
+    )?;
+    let mut link = Link::new(input, output, args.timeout);
+    let done = talk(&mut link, args, mode, role, &reader, &other);
+    let ended = match &done {
+        Ok(_) => {
+            link.close();
+            Ok(())
+        }
+        Err(error) => {
+            link.fail(error);
+            Err(error.clone())
+        }
+    };
+    connection.finish(ended)?;
+    done
+}
+
+/// Both sides in this process, over a pair of sockets.
+fn run_here(args: &Args, mode: Mode, own: &Path, other: &Path) -> Result<Outcome, Error> {
+    let broken = |e: std::io::Error| Error::lost(&e);
+    let reader = Arc::new(Reader::open(own, true)?);
+    let (here, there) = UnixStream::pair().map_err(broken)?;
+    let ends = |stream: UnixStream| -> std::io::Result<(File, File)> {
+        let file = File::from(OwnedFd::from(stream));
+        Ok((file.try_clone()?, file))
+    };
+    let (server_input, server_output) = ends(there).map_err(broken)?;
+    let allowed = ServerArgs {
+        path: None,
+        only: Vec::new(),
+        read_only: false,
+        write_only: false,
+        max_size: None,
+        timeout: args.timeout,
+    };
+    let server = std::thread::spawn(move || {
+        let mut link = Link::new(server_input, server_output, allowed.timeout);
+        match serve(&mut link, &allowed) {
+            Ok(()) => link.close(),
+            Err(error) => link.fail(&error),
+        }
+    });
+    let (input, output) = ends(here).map_err(broken)?;
+    let mut link = Link::new(input, output, args.timeout);
+    let done = talk(&mut link, args, mode, Role::Source, &reader, other);
+    match &done {
+        Ok(_) => link.close(),
+        Err(error) => link.fail(error),
+    }
+    let _ = server.join();
+    // There is no other side: its errors are ours.
+    done.map_err(|error| match error {
+        Error::Remote { status, text } => Error::of_status(status, text),
+        error => error,
+    })
+}
+
+fn talk(
+    link: &mut Link,
+    args: &Args,
+    mode: Mode,
+    role: Role,
+    reader: &Arc<Reader>,
+    other: &Path,
+) -> Result<Outcome, Error> {
+    let greeting = greet(link)?;
+    let identity = reader.identity()?;
+    let own = PathBuf::from(reader.path());
+    let is_zero = role == Role::Sink && !args.check && reader.is_empty(reader.size());
+    link.send(Message::Open(Open {
+        server_is: if role == Role::Source {
+            Role::Sink
+        } else {
+            Role::Source
+        },
+        check: args.check,
+        verify: args.verify,
+        is_zero,
+        size_rule: args.size_rule as u8,
+        hash: args.hash as u8,
+        force: args.force,
+        segment: args.segment as u32,
+        size: reader.size(),
+        identity,
+        path: other.as_os_str().as_bytes().to_vec(),
+    }));
+    let salts = greeting.finish(link)?;
+    let Message::Ready(ready) = link.message()? else {
+        return Err(Error::protocol("OPEN is not answered with READY"));
+    };
+    refuse_same(&own, identity, ready.identity)?;
+    let size = if role == Role::Source {
+        reader.size()
+    } else {
+        ready.size
+    };
+    let layout = Layout {
+        size,
+        segment: args.segment,
+    };
+    let terms = Terms {
+        layout,
+        digester: salts.digester(args.hash, role),
+        sink_is_zero: if role == Role::Source {
+            ready.is_zero
+        } else {
+            is_zero
+        },
+        check: args.check,
+        verify: args.verify,
+    };
+    let progress = Progress::start(mode, "compared", Some(size));
+    let counts = match role {
+        Role::Source => session::send(link, reader, &terms, &progress),
+        Role::Sink => {
+            let mut target = open_target(&own, args.size_rule, size, args.check, args.force)?;
+            target.prepare(args.size_rule, size)?;
+            session::receive(link, &mut target, &terms, &progress)
+        }
+    };
+    progress.finish();
+    let (sent, received) = link.traffic();
+    Ok(Outcome {
+        counts: counts?,
+        layout,
+        sent,
+        received,
+    })
+}
+
+/// Refuses two names of the same bytes, through links, loop devices, partitions or mapped devices.
+fn refuse_overlap(source: &Path, destination: &Path) -> Result<(), Error> {
+    let open = |path: &Path| File::open(path).map_err(|e| Error::usage(path, &e));
+    let (a, b) = (open(source)?, open(destination)?);
+    if blkcore::overlaps(&a, &b).map_err(|e| Error::usage(destination, &e))? {
+        let name = cli::diag::name(destination);
+        return Err(Error::Refused(format!(
+            "{name}: source and destination are the same"
+        )));
+    }
+    Ok(())
+}

@@ -1,0 +1,306 @@
+//! The connection of a peer: one thread reads messages, one writes them, and whoever runs the session
+//! takes events from one queue. It never blocks on the peer, so that signals and time-outs are heard.
+
+use crate::Error;
+use crate::frame::{FrameReader, FrameWriter};
+use crate::layout::Layout;
+use crate::message::Message;
+use crate::segments::{Bytes, Found};
+use crate::source::Wanted;
+use std::io::{self, BufWriter, Read, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{
+    Receiver, RecvTimeoutError, Sender, SyncSender, TryRecvError, channel, sync_channel,
+};
+use std::time::{Duration, Instant};
+
+/// Events that wait: with the data in them they bound the memory.
+const EVENTS: usize = 16;
+/// How often signals are looked for.
+const SIGNAL_INTERVAL: Duration = Duration::from_millis(200);
+/// A peer that has nothing to say says so this often.
+const PING_INTERVAL: Duration = Duration::from_secs(15);
+/// How long the last message may take to leave.
+const LINGER: Duration = Duration::from_secs(5);
+/// Data is compressed when this many bytes at its start become smaller by an eighth.
+const SAMPLE: usize = 16 << 10;
+const LEVEL: i32 = 1;
+
+/// What happens in a session.
+#[derive(Debug)]
+pub(crate) enum Event {
+    Message(Message),
+    /// Something was found in the peer's own object: number and thing.
+    Found(u64, Result<Found, Error>),
+    /// The connection is over.
+    Closed(Option<Error>),
+}
+
+/// What is sent.
+#[derive(Debug)]
+pub(crate) enum Out {
+    Message(Message),
+    /// DATA with pages of a segment; compressed by the thread that writes.
+    Pages {
+        layout: Layout,
+        segment: u64,
+        wanted: Wanted,
+        bytes: Bytes,
+    },
+}
+
+/// One end of a connection.
+pub(crate) struct Link {
+    out: Option<Sender<Out>>,
+    events: Receiver<Event>,
+    feed: SyncSender<Event>,
+    left: Receiver<()>,
+    traffic: Arc<Traffic>,
+    heard: Instant,
+    timeout: Duration,
+}
+
+/// Bytes of frames, both ways.
+#[derive(Debug, Default)]
+pub(crate) struct Traffic {
+    sent: AtomicU64,
+    received: AtomicU64,
+}
+
+impl Link {
+    /// Starts the threads over two streams. A peer that is silent for `timeout` is given up.
+    pub(crate) fn new(
+        input: impl Read + Send + 'static,
+        output: impl Write + Send + 'static,
+        timeout: Duration,
+    ) -> Link {
+        let (out, outgoing) = channel();
+        let (feed, events) = sync_channel(EVENTS);
+        let (leaving, left) = channel();
+        let traffic = Arc::new(Traffic::default());
+        let (reader_feed, reader_traffic) = (feed.clone(), Arc::clone(&traffic));
+        std::thread::spawn(move || {
+            let over = read_messages(input, &reader_feed, &reader_traffic).err();
+            let _ = reader_feed.send(Event::Closed(over));
+        });
+        let (writer_feed, writer_traffic) = (feed.clone(), Arc::clone(&traffic));
+        std::thread::spawn(move || {
+            if let Err(e) = write_messages(output, &outgoing, &writer_traffic) {
+                // What the peer said last may wait to be read: that comes first.
+                let _ = writer_feed.send(Event::Closed(Some(Error::lost(&e))));
+            }
+            let _ = leaving.send(());
+        });
+        Link {
+            out: Some(out),
+            events,
+            feed,
+            left,
+            traffic,
+            heard: Instant::now(),
+            timeout,
+        }
+    }
+
+    pub(crate) fn send(&self, message: Message) {
+        self.put(Out::Message(message));
+    }
+
+    pub(crate) fn put(&self, out: Out) {
+        // A writer that is gone has left an event.
+        if let Some(queue) = &self.out {
+            let _ = queue.send(out);
+        }
+    }
+
+    /// Where those who read the peer's own object put what they find.
+    pub(crate) fn feed(
+        &self,
+    ) -> impl Fn(u64, Result<Found, Error>) -> bool + Clone + Send + 'static {
+        let feed = self.feed.clone();
+        move |number, found| feed.send(Event::Found(number, found)).is_ok()
+    }
+
+    /// The next event, if there is one already.
+    pub(crate) fn poll(&mut self) -> Result<Option<Event>, Error> {
+        match self.events.try_recv() {
+            Ok(event) => self.admit(event),
+            Err(TryRecvError::Empty | TryRecvError::Disconnected) => Ok(None),
+        }
+    }
+
+    /// Waits for an event; an error when a signal asks to stop, or the peer is silent or gone.
+    pub(crate) fn wait(&mut self) -> Result<Event, Error> {
+        loop {
+            if let Some(signal) = cli::signal::stop_requested() {
+                return Err(Error::Interrupted(signal));
+            }
+            match self.events.recv_timeout(SIGNAL_INTERVAL) {
+                Ok(event) => {
+                    if let Some(event) = self.admit(event)? {
+                        return Ok(event);
+                    }
+                }
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
+            }
+            if self.heard.elapsed() > self.timeout {
+                let seconds = self.timeout.as_secs();
+                return Err(Error::Connection(format!(
+                    "the other side was silent for {seconds} s"
+                )));
+            }
+        }
+    }
+
+    /// Waits for a message.
+    pub(crate) fn message(&mut self) -> Result<Message, Error> {
+        match self.wait()? {
+            Event::Message(message) => Ok(message),
+            Event::Found(..) | Event::Closed(_) => Err(Error::protocol("out of turn")),
+        }
+    }
+
+    /// Lets through what the session is concerned with.
+    fn admit(&mut self, event: Event) -> Result<Option<Event>, Error> {
+        match event {
+            Event::Closed(error) => Err(error.unwrap_or_else(|| {
+                Error::Connection("the other side ended before its time".to_owned())
+            })),
+            Event::Message(message) => {
+                self.heard = Instant::now();
+                match message {
+                    Message::Ping => Ok(None),
+                    Message::Fail { status, text } => Err(Error::Remote { status, text }),
+                    message => Ok(Some(Event::Message(message))),
+                }
+            }
+            found => Ok(Some(found)),
+        }
+    }
+
+    /// Bytes sent and received.
+    pub(crate) fn traffic(&self) -> (u64, u64) {
+        let Traffic { sent, received } = &*self.traffic;
+        (
+            sent.load(Ordering::Relaxed),
+            received.load(Ordering::Relaxed),
+        )
+    }
+
+    /// Ends the connection when all that was sent has left, or takes too long.
+    pub(crate) fn close(mut self) {
+        drop(self.out.take());
+        let _ = self.left.recv_timeout(LINGER);
+    }
+
+    /// Tells the peer of an error, unless it is the peer's own or there is no way, and ends.
+    pub(crate) fn fail(self, error: &Error) {
+        if !matches!(error, Error::Remote { .. } | Error::Connection(_)) {
+            let mut text = error.to_string();
+            while text.len() > 4000 {
+                text.pop();
+            }
+            self.send(Message::Fail {
+                status: error.status(),
+                text,
+            });
+        }
+        self.close();
+    }
+}
+
+fn read_messages(
+    input: impl Read,
+    feed: &SyncSender<Event>,
+    traffic: &Traffic,
+) -> Result<(), Error> {
+    let mut frames = FrameReader::new(io::BufReader::with_capacity(128 << 10, input))?;
+    while let Some((kind, payload)) = frames.read()? {
+        traffic
+            .received
+            .fetch_add(16 + payload.len() as u64, Ordering::Relaxed);
+        if feed
+            .send(Event::Message(Message::decode(kind, payload)?))
+            .is_err()
+        {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn write_messages(output: impl Write, queue: &Receiver<Out>, traffic: &Traffic) -> io::Result<()> {
+    let mut frames = FrameWriter::new(BufWriter::with_capacity(128 << 10, output))?;
+    let mut compressor = Compressor::new()?;
+    loop {
+        let out = match queue.try_recv() {
+            Ok(out) => out,
+            Err(TryRecvError::Disconnected) => return frames.flush(),
+            Err(TryRecvError::Empty) => {
+                frames.flush()?;
+                match queue.recv_timeout(PING_INTERVAL) {
+                    Ok(out) => out,
+                    Err(RecvTimeoutError::Timeout) => Out::Message(Message::Ping),
+                    Err(RecvTimeoutError::Disconnected) => return Ok(()),
+                }
+            }
+        };
+        let message = match out {
+            Out::Message(message) => message,
+            Out::Pages {
+                layout,
+                segment,
+                wanted,
+                bytes,
+            } => {
+                let ranges = wanted.ranges(layout, segment);
+                let parts = ranges
+                    .iter()
+                    .map(|r| &bytes.as_ref()[r.start as usize..r.end as usize]);
+                let bytes = parts.collect::<Vec<_>>().concat();
+                let (is_compressed, bytes) = compressor.compress(bytes);
+                Message::Data {
+                    segment,
+                    is_compressed,
+                    bytes,
+                }
+            }
+        };
+        let (kind, head, body) = message.encode();
+        traffic
+            .sent
+            .fetch_add(16 + (head.len() + body.len()) as u64, Ordering::Relaxed);
+        frames.write(kind, &head, body)?;
+    }
+}
+
+/// Compresses what becomes smaller by it.
+struct Compressor(zstd::bulk::Compressor<'static>);
+
+impl Compressor {
+    fn new() -> io::Result<Compressor> {
+        zstd::bulk::Compressor::new(LEVEL).map(Compressor)
+    }
+
+    fn compress(&mut self, bytes: Vec<u8>) -> (bool, Vec<u8>) {
+        if bytes.len() > 4 * SAMPLE && !self.samples(&bytes).any(|good| good) {
+            return (false, bytes);
+        }
+        match self.0.compress(&bytes) {
+            Ok(small) if small.len() < bytes.len() - bytes.len() / 16 => (true, small),
+            _ => (false, bytes),
+        }
+    }
+
+    /// Whether each of three places of `bytes` is worth it.
+    fn samples(&mut self, bytes: &[u8]) -> impl Iterator<Item = bool> {
+        let places = [0, bytes.len() / 2, bytes.len() - SAMPLE];
+        places.into_iter().map(|at| {
+            let sample = &bytes[at..at + SAMPLE];
+            self.0
+                .compress(sample)
+                .is_ok_and(|small| small.len() < SAMPLE - SAMPLE / 8)
+        })
+    }
+}

@@ -1,0 +1,81 @@
+//! blocksync: makes a block device or image equal to another one, here or over ssh, moving only what
+//! differs.
+//!
+//! The main path: `args` → [`client`] (or [`server`] at the other side) → [`handshake`] → [`session`],
+//! which feeds the machine of its side, [`source`] or [`sink`], with what [`segments`] reads of the
+//! [`object`] and what the [`link`] brings. PROTOCOL.md says what goes over the wire.
+
+mod args;
+mod client;
+mod error;
+mod frame;
+mod handshake;
+mod layout;
+mod link;
+mod message;
+mod object;
+mod remote;
+mod report;
+mod segments;
+mod server;
+mod session;
+mod sink;
+mod source;
+
+use args::{Args, Request};
+use cli::output::Output;
+use cli::progress::Mode;
+use error::Error;
+use std::io::Write;
+use std::process::ExitCode;
+use std::time::Instant;
+
+const TOOL: &str = "blocksync";
+
+fn main() -> ExitCode {
+    if let Err(e) = cli::signal::start(TOOL) {
+        cli::diag::report(
+            TOOL,
+            format_args!("signals: {}", cli::diag::system_text(&e)),
+        );
+        return ExitCode::from(2);
+    }
+    let done = match args::parse(std::env::args_os().skip(1)) {
+        Ok(Request::Sync(args)) => sync(*args),
+        Ok(Request::Serve(args)) => {
+            let served = server::run(&args);
+            let status = served.as_ref().err().map_or(0, Error::status);
+            served.err().iter().for_each(server::report);
+            return ExitCode::from(status);
+        }
+        Ok(Request::Help) => print(args::HELP),
+        Ok(Request::Version) => print(concat!("blocksync ", env!("CARGO_PKG_VERSION"), "\n")),
+        Err(why) => {
+            cli::diag::usage(TOOL, why);
+            return ExitCode::from(2);
+        }
+    };
+    match done {
+        Ok(code) => code,
+        Err(error) => {
+            cli::diag::report(TOOL, &error);
+            ExitCode::from(error.status())
+        }
+    }
+}
+
+fn sync(mut args: Args) -> Result<ExitCode, Error> {
+    let started = Instant::now();
+    let mode = std::mem::replace(&mut args.progress, Mode::Off);
+    let outcome = client::run(&args, mode)?;
+    report::result(&args, &outcome, started.elapsed())?;
+    let differ = args.check && outcome.counts.different > 0;
+    Ok(ExitCode::from(u8::from(differ)))
+}
+
+fn print(text: &str) -> Result<ExitCode, Error> {
+    let mut out = Output::stdout();
+    let written = out.write_all(text.as_bytes()).and_then(|()| out.finish());
+    written.map_err(|e| Error::usage("standard output".as_ref(), &e))?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,338 @@
+//! The object of a side: a file or block device, how it is opened, read past stale caches, and
+//! written.
+
+use crate::Error;
+use crate::layout::{Layout, PAGE};
+use crate::source::Wanted;
+use blkcore::{AlignedBuffer, At, Clearer, Description, Extent, Kind};
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+/// Zeros inside of written data shorter than this are written as they are on a block device: each
+/// range to clear there is a request of its own.
+const LEAST_CLEAR: u64 = 64 << 10;
+/// Zero ranges are made in pieces of at most this.
+const CLEAR_PIECE: u64 = 1 << 30;
+
+/// An object that digests are made of, from any thread.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    path: PathBuf,
+    file: File,
+    description: Description,
+    is_source: bool,
+    /// What SEEK_DATA said last, so that it is asked once an extent.
+    extent: Mutex<Option<Extent>>,
+}
+
+impl Reader {
+    /// Opens an object for reading. Block devices are read with O_DIRECT: what another kernel path
+    /// wrote, such as a guest, is not in the page cache. Where that cannot be done the cache is
+    /// dropped first.
+    pub(crate) fn open(path: &Path, is_source: bool) -> Result<Reader, Error> {
+        let fail = |e: io::Error| Error::usage(path, &e);
+        let meta = fs::metadata(path).map_err(fail)?;
+        let is_block = meta.file_type().is_block_device();
+        if !is_block && !meta.is_file() {
+            let why = format!(
+                "{}: neither a file nor a block device",
+                cli::diag::name(path)
+            );
+            return Err(Error::Usage(why));
+        }
+        let mut options = OpenOptions::new();
+        options.read(true);
+        let flags = if is_block {
+            nix::fcntl::OFlag::O_DIRECT.bits()
+        } else {
+            0
+        };
+        let file = match options.custom_flags(flags).open(path) {
+            Err(e) if is_block && e.kind() == io::ErrorKind::InvalidInput => {
+                let file = options.custom_flags(0).open(path).map_err(fail)?;
+                blkcore::flush_buffers(&file).map_err(fail)?;
+                file
+            }
+            file => file.map_err(fail)?,
+        };
+        let description = blkcore::describe(&file).map_err(fail)?;
+        let extent = Mutex::new(None);
+        Ok(Reader {
+            path: path.to_owned(),
+            file,
+            description,
+            is_source,
+            extent,
+        })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Its size when it was opened.
+    pub(crate) fn size(&self) -> u64 {
+        self.description.size
+    }
+
+    pub(crate) fn kind(&self) -> Kind {
+        self.description.kind
+    }
+
+    /// One object has one identity, on every run of the machine it is on (PROTOCOL.md, "Opening").
+    pub(crate) fn identity(&self) -> Result<[u8; 32], Error> {
+        let meta = self
+            .file
+            .metadata()
+            .map_err(|e| Error::usage(&self.path, &e))?;
+        let numbers = match self.description.kind {
+            Kind::Block => [u64::MAX, meta.rdev()],
+            _ => [meta.dev(), meta.ino()],
+        };
+        let boot = fs::read("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&boot);
+        for number in numbers {
+            hasher.update(&number.to_le_bytes());
+        }
+        Ok(hasher.finalize().into())
+    }
+
+    /// How many whole segments from `index` on are in holes, which need not be read. Segments are
+    /// to be asked for in order.
+    pub(crate) fn holes(&self, layout: Layout, index: u64) -> Result<u64, Error> {
+        let start = index * layout.segment;
+        let mut extent = self.extent.lock().unwrap_or_else(|e| e.into_inner());
+        if extent.is_none_or(|known| known.end <= start) {
+            let whole = Extent::new(start, layout.size);
+            *extent = match blkcore::next_data(&self.file, start, layout.size) {
+                Ok(next) => Some(next.unwrap_or(Extent::new(layout.size, layout.size))),
+                Err(e) if e.kind() == io::ErrorKind::Unsupported => Some(whole),
+                Err(e) => return Err(self.fail(&e)),
+            };
+        }
+        let data = extent.map_or(start, |known| known.start.max(start));
+        if data >= layout.size {
+            return Ok(layout.count() - index);
+        }
+        Ok((data - data % layout.segment - start) / layout.segment)
+    }
+
+    /// Whether no byte of it is allocated.
+    pub(crate) fn is_empty(&self, size: u64) -> bool {
+        self.description.kind == Kind::File
+            && matches!(blkcore::next_data(&self.file, 0, size), Ok(None))
+    }
+
+    /// Fills `buf`, which is aligned for O_DIRECT, from `offset`.
+    pub(crate) fn read(&self, buf: &mut [u8], offset: u64) -> Result<(), Error> {
+        let sector = self.description.logical_sector as usize;
+        if self.description.kind == Kind::Block && !buf.len().is_multiple_of(sector) {
+            // The end of a copy that is shorter than the device: O_DIRECT reads whole sectors.
+            let mut whole = AlignedBuffer::new(buf.len().next_multiple_of(sector), 4096);
+            self.read(&mut whole, offset)?;
+            buf.copy_from_slice(&whole[..buf.len()]);
+            return Ok(());
+        }
+        blkcore::read_full_at(&self.file, buf, offset).map_err(|at| self.fail_at(&at))
+    }
+
+    /// Drops what the page cache holds of it, so that the next read asks the disk.
+    pub(crate) fn drop_cache(&self) -> Result<(), Error> {
+        blkcore::drop_cache(&self.file).map_err(|e| self.fail(&e))
+    }
+
+    fn fail_at(&self, at: &At) -> Error {
+        let path = cli::diag::name(&self.path);
+        let text = match at.error.kind() {
+            io::ErrorKind::UnexpectedEof => "the file ended".to_owned(),
+            _ => cli::diag::system_text(&at.error),
+        };
+        self.failure(format!("{path}: read at byte {}: {text}", at.offset))
+    }
+
+    fn fail(&self, error: &io::Error) -> Error {
+        self.failure(format!(
+            "{}: {}",
+            cli::diag::name(&self.path),
+            cli::diag::system_text(error)
+        ))
+    }
+
+    fn failure(&self, text: String) -> Error {
+        if self.is_source {
+            Error::Source(text)
+        } else {
+            Error::Destination(text)
+        }
+    }
+}
+
+/// A destination that is written.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    path: PathBuf,
+    file: File,
+    clearer: Clearer,
+    kind: Kind,
+}
+
+/// Which sizes of the destination are taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SizeRule {
+    /// The same as the source's.
+    Exact = 0,
+    /// At least as large; what is behind stays.
+    Min = 1,
+    /// A file is made longer or shorter.
+    Grow = 2,
+}
+
+impl SizeRule {
+    pub(crate) fn from_byte(byte: u8) -> Option<SizeRule> {
+        [SizeRule::Exact, SizeRule::Min, SizeRule::Grow]
+            .into_iter()
+            .find(|r| *r as u8 == byte)
+    }
+
+    /// Refuses a destination of `has` bytes for `needs` bytes.
+    pub(crate) fn check(self, path: &Path, kind: Kind, has: u64, needs: u64) -> Result<(), Error> {
+        let fits = match self {
+            SizeRule::Exact => has == needs,
+            SizeRule::Min => has >= needs,
+            SizeRule::Grow => kind == Kind::File || has >= needs,
+        };
+        if fits {
+            return Ok(());
+        }
+        let path = cli::diag::name(path);
+        Err(Error::Refused(format!(
+            "{path}: has {has} bytes, the source has {needs}"
+        )))
+    }
+}
+
+impl Writer {
+    /// Opens an existing file or block device to be written, having asked the guards.
+    pub(crate) fn open(path: &Path, force: bool) -> Result<Writer, Error> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true);
+        let file = match blkcore::open_exclusive(path, &mut options) {
+            Err(e) if e.kind() == io::ErrorKind::ResourceBusy => {
+                if !force {
+                    let user = File::open(path)
+                        .and_then(|file| blkcore::busy(&file))
+                        .ok()
+                        .flatten();
+                    return Err(in_use(path, user));
+                }
+                options.custom_flags(0).open(path)
+            }
+            file => file,
+        };
+        let fail = |e: io::Error| Error::usage(path, &e);
+        let file = file.map_err(fail)?;
+        let description = blkcore::describe(&file).map_err(fail)?;
+        if !force && let Some(user) = blkcore::busy(&file).map_err(fail)? {
+            return Err(in_use(path, Some(user)));
+        }
+        let clearer = Clearer::new(&description);
+        Ok(Writer {
+            path: path.to_owned(),
+            file,
+            clearer,
+            kind: description.kind,
+        })
+    }
+
+    /// Gives a file this size.
+    pub(crate) fn resize(&self, size: u64) -> Result<(), Error> {
+        let meta = self
+            .file
+            .metadata()
+            .map_err(|e| Error::destination(&self.path, &e))?;
+        if !meta.is_file() || meta.len() == size {
+            return Ok(());
+        }
+        self.file
+            .set_len(size)
+            .map_err(|e| Error::destination(&self.path, &e))
+    }
+
+    pub(crate) fn clear(&mut self, range: Extent) -> Result<(), Error> {
+        for piece in range.blocks(CLEAR_PIECE) {
+            let cleared = self.clearer.clear(&self.file, piece);
+            cleared.map_err(|at| self.fail("clear", &at))?;
+        }
+        Ok(())
+    }
+
+    /// Writes pages of a segment; of these, zeros are cleared where that is worth it.
+    pub(crate) fn write(
+        &mut self,
+        layout: Layout,
+        segment: u64,
+        wanted: &Wanted,
+        bytes: &[u8],
+    ) -> Result<(), Error> {
+        let base = layout.range(segment).start;
+        let least = if self.kind == Kind::Block {
+            LEAST_CLEAR
+        } else {
+            PAGE
+        };
+        let mut rest = bytes;
+        for range in wanted.ranges(layout, segment).iter() {
+            let (this, tail) = rest.split_at(range.len() as usize);
+            rest = tail;
+            self.write_run(base + range.start, this, least)?;
+        }
+        Ok(())
+    }
+
+    /// Writes `bytes` at `offset`, but for runs of at least `least` zeros, which are cleared.
+    fn write_run(&mut self, offset: u64, bytes: &[u8], least: u64) -> Result<(), Error> {
+        let data = blkcore::nonzero_runs(bytes, offset, PAGE);
+        let all = Extent::new(offset, offset + bytes.len() as u64);
+        let data: blkcore::ExtentList = data.collect();
+        let zeros = blkcore::ExtentList::from_iter([all]).difference(&data);
+        let zeros: blkcore::ExtentList = zeros.iter().filter(|z| z.len() >= least).collect();
+        for run in blkcore::ExtentList::from_iter([all])
+            .difference(&zeros)
+            .iter()
+        {
+            let part = &bytes[(run.start - offset) as usize..(run.end - offset) as usize];
+            let written = blkcore::write_full_at(&self.file, part, run.start);
+            written.map_err(|at| self.fail("write", &at))?;
+        }
+        zeros.iter().try_for_each(|run| self.clear(run))
+    }
+
+    /// Has everything on the disk; a block device's cache is dropped too, for those who read it by
+    /// another path.
+    pub(crate) fn sync(&self) -> Result<(), Error> {
+        let fail = |doing: &str, e: io::Error| {
+            let path = cli::diag::name(&self.path);
+            Error::Destination(format!("{path}: {doing}: {}", cli::diag::system_text(&e)))
+        };
+        self.file.sync_data().map_err(|e| fail("fdatasync", e))?;
+        if self.kind == Kind::Block {
+            blkcore::flush_buffers(&self.file).map_err(|e| fail("BLKFLSBUF", e))?;
+        }
+        Ok(())
+    }
+
+    fn fail(&self, doing: &str, at: &At) -> Error {
+        let text = cli::diag::system_text(&at.error);
+        let path = cli::diag::name(&self.path);
+        Error::Destination(format!("{path}: {doing} at byte {}: {text}", at.offset))
+    }
+}
+
+fn in_use(path: &Path, user: Option<blkcore::Busy>) -> Error {
+    let why = user.map_or("in use".to_owned(), |user| user.to_string());
+    Error::Refused(format!("{}: {why}", cli::diag::name(path)))
+}

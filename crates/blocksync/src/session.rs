@@ -1,0 +1,272 @@
+//! Runs a session: feeds the machine of a side with what is read and what the peer says, and does the
+//! steps that come out.
+
+use crate::Error;
+use crate::layout::{Digest, Digester, Layout};
+use crate::link::{Event, Link, Out};
+use crate::object::{Reader, Writer};
+use crate::segments::{self, Found, Ordered};
+use crate::sink::{self, Own, Sink};
+use crate::source::{self, Counts, Item, Source};
+use cli::progress::Progress;
+use std::sync::Arc;
+
+/// Bytes that the source holds while the sink decides.
+const SOURCE_WINDOW: u64 = 48 << 20;
+/// Bytes that the sink reads at once.
+const SINK_BUFFERS: u64 = 8 << 20;
+
+/// What both sides have agreed upon.
+#[derive(Clone, Debug)]
+pub(crate) struct Terms {
+    pub(crate) layout: Layout,
+    pub(crate) digester: Digester,
+    pub(crate) sink_is_zero: bool,
+    pub(crate) check: bool,
+    pub(crate) verify: bool,
+}
+
+fn threads() -> usize {
+    std::thread::available_parallelism()
+        .map_or(2, usize::from)
+        .min(4)
+}
+
+/// Sends `reader`'s object.
+pub(crate) fn send(
+    link: &mut Link,
+    reader: &Arc<Reader>,
+    terms: &Terms,
+    progress: &Progress,
+) -> Result<Counts, Error> {
+    let Terms {
+        layout,
+        digester,
+        sink_is_zero,
+        check,
+        ..
+    } = terms.clone();
+    let mut machine = Source::new(layout, digester.clone(), sink_is_zero, check);
+    let mut found = Ordered::new();
+    let mut taken = 0;
+    let buffers = layout.window(SOURCE_WINDOW);
+    segments::start(reader, layout, &digester, buffers, threads(), link.feed());
+    loop {
+        let mut steps = Vec::new();
+        let event = match link.poll()? {
+            Some(event) => event,
+            None => {
+                // Nothing to do at once: what was gathered leaves.
+                machine.flush(&mut steps);
+                if taken == layout.count() {
+                    machine.end(&mut steps);
+                }
+                act(link, layout, steps);
+                steps = Vec::new();
+                link.wait()?
+            }
+        };
+        match event {
+            Event::Found(number, thing) => {
+                found.put(number, thing?);
+                while let Some(thing) = found.next() {
+                    let item = match thing {
+                        Found::Zeros(count) => {
+                            taken += count;
+                            Item::Zeros(count)
+                        }
+                        Found::Segment { bytes, pages } => {
+                            taken += 1;
+                            Item::Segment { bytes, pages }
+                        }
+                    };
+                    machine.item(item, &mut steps);
+                }
+            }
+            Event::Message(message) => {
+                let done = machine.message(message, &mut steps)?;
+                progress.set((machine.compared() * layout.segment).min(layout.size));
+                if let Some(counts) = done {
+                    return Ok(counts);
+                }
+            }
+            Event::Closed(_) => {}
+        }
+        act(link, layout, steps);
+    }
+}
+
+fn act(link: &Link, layout: Layout, steps: Vec<source::Step<segments::Bytes>>) {
+    for step in steps {
+        link.put(match step {
+            source::Step::Send(message) => Out::Message(message),
+            source::Step::SendPages {
+                segment,
+                wanted,
+                bytes,
+            } => Out::Pages {
+                layout,
+                segment,
+                wanted,
+                bytes,
+            },
+        });
+    }
+}
+
+/// The destination of [`receive`]: where its digests come from, and (unless only checking) where it
+/// is written.
+pub(crate) struct Target {
+    pub(crate) reader: Arc<Reader>,
+    pub(crate) writer: Option<Writer>,
+}
+
+/// Makes the target equal to the source at the other side.
+pub(crate) fn receive(
+    link: &mut Link,
+    target: &mut Target,
+    terms: &Terms,
+    progress: &Progress,
+) -> Result<Counts, Error> {
+    let Terms {
+        layout,
+        digester,
+        sink_is_zero,
+        check,
+        ..
+    } = terms.clone();
+    let mut machine = Sink::new(layout, digester.clone(), sink_is_zero, check);
+    let mut found = Ordered::new();
+    let mut changed = Vec::new();
+    if !sink_is_zero {
+        let buffers = layout.window(SINK_BUFFERS).max(2);
+        segments::start(
+            &target.reader,
+            layout,
+            &digester,
+            buffers,
+            threads(),
+            link.feed(),
+        );
+    }
+    // An object of no bytes has nothing to compare, and yet an end.
+    let mut steps = Vec::new();
+    loop {
+        while machine.is_hungry()
+            && let Some(thing) = found.next()
+        {
+            let own = match thing {
+                Found::Zeros(count) => Own::Zeros(count),
+                Found::Segment { pages, .. } => Own::Segment(pages),
+            };
+            machine.own(own, &mut steps)?;
+        }
+        if perform(
+            link,
+            target,
+            terms,
+            &mut machine,
+            &mut changed,
+            std::mem::take(&mut steps),
+        )? {
+            progress.set(layout.size);
+            return Ok(machine.counts());
+        }
+        progress.set((machine.compared() * layout.segment).min(layout.size));
+        let event = match link.poll()? {
+            Some(event) => event,
+            None => {
+                machine.flush(&mut steps);
+                perform(
+                    link,
+                    target,
+                    terms,
+                    &mut machine,
+                    &mut changed,
+                    std::mem::take(&mut steps),
+                )?;
+                link.wait()?
+            }
+        };
+        match event {
+            Event::Found(number, thing) => found.put(number, thing?),
+            Event::Message(message) => machine.message(message, &mut steps)?,
+            Event::Closed(_) => {}
+        }
+    }
+}
+
+/// A segment that was written, and the digest it then has; `None` when it was made zero.
+type Changed = (u64, Option<Digest>);
+
+/// Does the steps; true when the last one was done.
+fn perform(
+    link: &Link,
+    target: &mut Target,
+    terms: &Terms,
+    machine: &mut Sink,
+    changed: &mut Vec<Changed>,
+    steps: Vec<sink::Step>,
+) -> Result<bool, Error> {
+    let layout = terms.layout;
+    for step in steps {
+        match (step, &mut target.writer) {
+            (sink::Step::Send(message), _) => link.send(message),
+            (sink::Step::Clear(range), Some(writer)) => {
+                writer.clear(range)?;
+                if terms.verify {
+                    changed.push((range.start / layout.segment, None));
+                }
+            }
+            (
+                sink::Step::Write {
+                    segment,
+                    wanted,
+                    bytes,
+                    digest,
+                },
+                Some(writer),
+            ) => {
+                writer.write(layout, segment, &wanted, &bytes)?;
+                if terms.verify {
+                    changed.push((segment, Some(digest)));
+                }
+            }
+            (sink::Step::Finish, writer) => {
+                if let Some(writer) = writer {
+                    writer.sync()?;
+                }
+                verify(&target.reader, terms, changed)?;
+                link.send(machine.done()?);
+                return Ok(true);
+            }
+            // Only a check has no writer, and that has nothing to write.
+            (sink::Step::Clear(_) | sink::Step::Write { .. }, None) => {}
+        }
+    }
+    Ok(false)
+}
+
+/// Reads again what was changed, past the cache.
+fn verify(reader: &Reader, terms: &Terms, changed: &[Changed]) -> Result<(), Error> {
+    if changed.is_empty() {
+        return Ok(());
+    }
+    reader.drop_cache()?;
+    let mut buffer = blkcore::AlignedBuffer::new(terms.layout.segment as usize, 4096);
+    for (segment, digest) in changed {
+        let range = terms.layout.range(*segment);
+        let bytes = &mut buffer[..range.len() as usize];
+        reader.read(bytes, range.start)?;
+        let pages = terms.digester.pages(bytes);
+        if pages.map(|pages| terms.digester.segment(&pages)) != *digest {
+            let path = cli::diag::name(reader.path());
+            let why = format!(
+                "{path}: does not hold what was written at byte {}",
+                range.start
+            );
+            return Err(Error::Verify(why));
+        }
+    }
+    Ok(())
+}

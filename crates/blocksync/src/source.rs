@@ -1,0 +1,348 @@
+//! The source's side of a session, without any I/O: segments and messages go in, messages come out.
+//!
+//! Memory is bounded by whoever feeds it: each segment that was not finished by the sink holds its
+//! bytes, and there are only so many buffers.
+
+use crate::Error;
+use crate::layout::{Digest, Digester, Layout, Root};
+use crate::message::{Answer, DigestRun, Message};
+use std::collections::BTreeMap;
+
+/// Digests in one message.
+const BATCH: u64 = 64;
+
+/// What was read, in order.
+#[derive(Debug)]
+pub(crate) enum Item<B> {
+    /// So many segments of zeros.
+    Zeros(u64),
+    /// A segment that is not zero: its bytes, and the digests of its pages.
+    Segment { bytes: B, pages: Vec<Digest> },
+}
+
+/// What is to be done.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Step<B> {
+    Send(Message),
+    /// Send DATA with these pages of the segment.
+    SendPages {
+        segment: u64,
+        wanted: Wanted,
+        bytes: B,
+    },
+}
+
+/// Pages of a segment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    All,
+    /// One bit a page, lowest bit of the first byte first.
+    Some(Vec<u8>),
+}
+
+impl Wanted {
+    /// Whether the page is one of them.
+    pub(crate) fn has(&self, page: usize) -> bool {
+        match self {
+            Wanted::All => true,
+            Wanted::Some(bitmap) => bitmap[page / 8] & (1 << (page % 8)) != 0,
+        }
+    }
+
+    /// The pages of `layout`'s segment, as ranges from its start; neighbours are joined.
+    pub(crate) fn ranges(&self, layout: Layout, segment: u64) -> blkcore::ExtentList {
+        let pages = (0..layout.pages(segment)).filter(|page| self.has(*page));
+        let ranges = pages.map(|page| layout.page(segment, page));
+        ranges
+            .map(|r| blkcore::Extent::new(r.start as u64, r.end as u64))
+            .collect()
+    }
+}
+
+/// The state of the source.
+pub(crate) struct Source<B> {
+    layout: Layout,
+    digester: Digester,
+    /// The sink is known to be zero: it gets everything unasked and answers nothing.
+    is_unasked: bool,
+    check: bool,
+    /// The next segment to announce, and the first that is not in a message yet.
+    announced: u64,
+    batched: u64,
+    batch: Vec<DigestRun>,
+    answered: u64,
+    window: BTreeMap<u64, Entry<B>>,
+    root: Option<Root>,
+    sent_root: [u8; 32],
+    counts: Counts,
+}
+
+/// A segment that was announced and is not finished.
+struct Entry<B> {
+    bytes: B,
+    pages: Vec<Digest>,
+    state: State,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Announced,
+    Refining,
+    Sent,
+    SentWhole,
+}
+
+/// Segments by how they were found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    pub(crate) same: u64,
+    pub(crate) different: u64,
+}
+
+impl<B: Clone> Source<B> {
+    pub(crate) fn new(layout: Layout, digester: Digester, sink_is_zero: bool, check: bool) -> Self {
+        let root = Some(digester.root());
+        Source {
+            layout,
+            digester,
+            is_unasked: sink_is_zero,
+            check,
+            announced: 0,
+            batched: 0,
+            batch: Vec::new(),
+            answered: 0,
+            window: BTreeMap::new(),
+            root,
+            sent_root: [0; 32],
+            counts: Counts::default(),
+        }
+    }
+
+    /// How many segments the sink has compared, or written unasked.
+    pub(crate) fn compared(&self) -> u64 {
+        if self.is_unasked {
+            self.announced - self.window.len() as u64
+        } else {
+            self.answered
+        }
+    }
+
+    /// Takes what comes next in the object.
+    pub(crate) fn item(&mut self, item: Item<B>, steps: &mut Vec<Step<B>>) {
+        let Some(root) = &mut self.root else { return };
+        match item {
+            Item::Zeros(mut count) => {
+                root.zeros(count);
+                self.announced += count;
+                while count > 0 {
+                    let part = u32::try_from(count).unwrap_or(u32::MAX);
+                    self.batch.push(DigestRun::Zeros(part));
+                    count -= u64::from(part);
+                }
+            }
+            Item::Segment { bytes, pages } => {
+                let digest = self.digester.segment(&pages);
+                root.segment(&digest);
+                match self.batch.last_mut() {
+                    Some(DigestRun::Digests(digests)) => digests.push(digest),
+                    _ => self.batch.push(DigestRun::Digests(vec![digest])),
+                }
+                let segment = self.announced;
+                self.announced += 1;
+                let state = if self.is_unasked {
+                    State::SentWhole
+                } else {
+                    State::Announced
+                };
+                self.window.insert(
+                    segment,
+                    Entry {
+                        bytes: bytes.clone(),
+                        pages,
+                        state,
+                    },
+                );
+                if self.is_unasked {
+                    self.flush(steps);
+                    self.counts.different += 1;
+                    steps.push(Step::SendPages {
+                        segment,
+                        wanted: Wanted::All,
+                        bytes,
+                    });
+                }
+            }
+        }
+        if self.batch.len() as u64 + (self.announced - self.batched) >= BATCH {
+            self.flush(steps);
+        }
+    }
+
+    /// Announces what was taken. To be called before waiting for anything.
+    pub(crate) fn flush(&mut self, steps: &mut Vec<Step<B>>) {
+        if !self.batch.is_empty() {
+            let runs = std::mem::take(&mut self.batch);
+            steps.push(Step::Send(Message::Digests {
+                first: self.batched,
+                runs,
+            }));
+            self.batched = self.announced;
+        }
+    }
+
+    /// Says that all items were taken.
+    pub(crate) fn end(&mut self, steps: &mut Vec<Step<B>>) {
+        self.flush(steps);
+        if let Some(root) = self.root.take() {
+            self.sent_root = root.finish();
+            steps.push(Step::Send(Message::End {
+                root: self.sent_root,
+            }));
+        }
+    }
+
+    /// Takes a message of the sink. Returns the counts when it was the last one.
+    pub(crate) fn message(
+        &mut self,
+        message: Message,
+        steps: &mut Vec<Step<B>>,
+    ) -> Result<Option<Counts>, Error> {
+        match message {
+            Message::Answers { first, runs } => self.answers(first, &runs, steps)?,
+            Message::Need { segment, bitmap } => {
+                let pages = self.layout.pages(segment_below(segment, self.announced)?);
+                let odd = bitmap
+                    .last()
+                    .is_some_and(|last| !pages.is_multiple_of(8) && last >> (pages % 8) != 0);
+                if bitmap.len() != pages.div_ceil(8) || odd || bitmap.iter().all(|b| *b == 0) {
+                    return Err(Error::protocol("a wrong NEED"));
+                }
+                self.send(
+                    segment,
+                    &[State::Refining],
+                    Wanted::Some(bitmap),
+                    State::Sent,
+                    steps,
+                )?;
+            }
+            Message::Whole { segment } => {
+                let states = [State::Refining, State::Sent];
+                self.send(segment, &states, Wanted::All, State::SentWhole, steps)?;
+            }
+            Message::Written { segments } => {
+                for segment in segments {
+                    let state = self.window.get(&segment).map(|entry| entry.state);
+                    if !matches!(state, Some(State::Sent | State::SentWhole)) {
+                        return Err(Error::protocol("WRITTEN of what was not sent"));
+                    }
+                    self.window.remove(&segment);
+                }
+            }
+            Message::Done {
+                root,
+                same,
+                different,
+            } => return self.done(root, same, different).map(Some),
+            _ => return Err(Error::protocol("a message that a sink does not send")),
+        }
+        Ok(None)
+    }
+
+    fn answers(
+        &mut self,
+        first: u64,
+        runs: &[(Answer, u32)],
+        steps: &mut Vec<Step<B>>,
+    ) -> Result<(), Error> {
+        if first != self.answered || self.is_unasked {
+            return Err(Error::protocol("an answer out of order"));
+        }
+        for (answer, count) in runs {
+            let end = self.answered + u64::from(*count);
+            if *count == 0 || end > self.batched {
+                return Err(Error::protocol("an answer to nothing"));
+            }
+            let range = self.answered..end;
+            self.answered = end;
+            match answer {
+                Answer::Same => self.counts.same += u64::from(*count),
+                _ => self.counts.different += u64::from(*count),
+            }
+            match (answer, self.check) {
+                (Answer::Same, _) | (Answer::Differs, true) => {
+                    let finished: Vec<u64> = self.window.range(range).map(|(s, _)| *s).collect();
+                    finished
+                        .iter()
+                        .for_each(|segment| drop(self.window.remove(segment)));
+                }
+                (Answer::Refine, false) => {
+                    for segment in range {
+                        let entry = self.entry(segment, &[State::Announced])?;
+                        entry.state = State::Refining;
+                        let prefixes = entry.pages.iter().map(|d| [d[0], d[1], d[2]]).collect();
+                        steps.push(Step::Send(Message::Pages { segment, prefixes }));
+                    }
+                }
+                (Answer::All, false) => {
+                    for segment in range {
+                        let from = [State::Announced];
+                        self.send(segment, &from, Wanted::All, State::SentWhole, steps)?;
+                    }
+                }
+                _ => return Err(Error::protocol("an answer that does not fit the session")),
+            }
+        }
+        Ok(())
+    }
+
+    fn send(
+        &mut self,
+        segment: u64,
+        from: &[State],
+        wanted: Wanted,
+        state: State,
+        steps: &mut Vec<Step<B>>,
+    ) -> Result<(), Error> {
+        let entry = self.entry(segment, from)?;
+        entry.state = state;
+        steps.push(Step::SendPages {
+            segment,
+            wanted,
+            bytes: entry.bytes.clone(),
+        });
+        Ok(())
+    }
+
+    fn entry(&mut self, segment: u64, states: &[State]) -> Result<&mut Entry<B>, Error> {
+        let entry = self
+            .window
+            .get_mut(&segment)
+            .filter(|entry| states.contains(&entry.state));
+        entry.ok_or_else(|| Error::protocol("a segment was asked for out of turn"))
+    }
+
+    fn done(&mut self, root: [u8; 32], same: u64, different: u64) -> Result<Counts, Error> {
+        let all_answered = self.is_unasked || self.answered == self.layout.count();
+        if self.root.is_some() || !self.window.is_empty() || !all_answered {
+            return Err(Error::protocol("the sink ended too early"));
+        }
+        if root != self.sent_root {
+            return Err(Error::Verify(
+                "the two sides do not hold the same".to_owned(),
+            ));
+        }
+        if same.checked_add(different) != Some(self.layout.count()) {
+            return Err(Error::protocol("the sink counts wrongly"));
+        }
+        self.counts = Counts { same, different };
+        Ok(self.counts)
+    }
+}
+
+fn segment_below(segment: u64, announced: u64) -> Result<u64, Error> {
+    if segment < announced {
+        Ok(segment)
+    } else {
+        Err(Error::protocol("an unknown segment"))
+    }
+}
