@@ -24,9 +24,12 @@ A path that is left out at one side is the same as at the other side.
   -n, --check                only tell whether they differ; status 1 if so
       --dry-run              the same as --check
       --verify               read what was written again, past the cache
+      --ranges=FILE          compare only these bytes of a source at this host: lines
+                             'offset length'; the rest is taken for equal
   -f, --force                write to a destination that is mounted or in use
       --rsh=COMMAND          reach the other host by this command (default: ssh)
       --remote-command=NAME  run this program there (default: blocksync)
+      --retry=N              connect again up to N times when the connection breaks
       --timeout=SECONDS      give up when the other side is silent (default: 120)
       --json                 print the result as JSON on standard output
       --progress[=FD]        show progress without a terminal too, or write it to descriptor FD
@@ -76,7 +79,9 @@ pub(crate) struct Args {
     pub(crate) size_rule: SizeRule,
     pub(crate) check: bool,
     pub(crate) verify: bool,
+    pub(crate) ranges: Option<PathBuf>,
     pub(crate) force: bool,
+    pub(crate) retry: u32,
     pub(crate) rsh: OsString,
     pub(crate) remote_command: OsString,
     pub(crate) timeout: Duration,
@@ -107,7 +112,9 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Request,
         size_rule: SizeRule::Exact,
         check: false,
         verify: false,
+        ranges: None,
         force: false,
+        retry: 0,
         rsh: "ssh".into(),
         remote_command: "blocksync".into(),
         timeout: Duration::from_secs(120),
@@ -158,6 +165,13 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Request,
             Short('n') | Long("check") => sync.check = true,
             Long("dry-run") => sync.check = true,
             Long("verify") => sync.verify = true,
+            Long("ranges") => sync.ranges = Some(parser.value().map_err(message)?.into()),
+            Long("retry") => {
+                let value = parser.value().map_err(message)?;
+                let number = value.to_str().and_then(|text| text.parse().ok());
+                let value = cli::diag::name(&value).to_string();
+                sync.retry = number.ok_or(format!("--retry {value}: not a number"))?;
+            }
             Short('f') | Long("force") => sync.force = true,
             Long("rsh") => sync.rsh = parser.value().map_err(message)?,
             Long("remote-command") => sync.remote_command = parser.value().map_err(message)?,
@@ -228,6 +242,9 @@ fn places(sync: &mut Args, operands: Vec<OsString>) -> Result<(), String> {
     match (&sync.source, &sync.destination) {
         (Place::Remote(_), Place::Remote(_)) => {
             Err("one of the two must be at this host".to_owned())
+        }
+        (Place::Remote(_), _) if sync.ranges.is_some() => {
+            Err("--ranges needs the source at this host".to_owned())
         }
         (Place::Remote(Remote { path: None, .. }), Place::Local(_)) => {
             Err(format!("{}: no path given", cli::diag::name(&first)))

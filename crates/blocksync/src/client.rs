@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// How a run ended.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Outcome {
     pub(crate) counts: Counts,
     pub(crate) layout: Layout,
@@ -146,22 +146,25 @@ fn talk(
         identity,
         path: other.as_os_str().as_bytes().to_vec(),
     }));
+    let planned = match (role, &args.ranges) {
+        (Role::Source, Some(file)) => {
+            let extents = crate::ranges::read(file, reader.size())?;
+            Some(Layout::of_extents(reader.size(), args.segment, &extents))
+        }
+        (Role::Source, None) => Some(Layout::whole(reader.size(), args.segment)),
+        (Role::Sink, _) => None,
+    };
+    // Right behind OPEN: the other side can begin as soon as it is ready.
+    planned
+        .iter()
+        .for_each(|layout| session::send_plan(link, layout));
     let salts = greeting.finish(link)?;
     let Message::Ready(ready) = link.message()? else {
         return Err(Error::protocol("OPEN is not answered with READY"));
     };
     refuse_same(&own, identity, ready.identity)?;
-    let size = if role == Role::Source {
-        reader.size()
-    } else {
-        ready.size
-    };
-    let layout = Layout {
-        size,
-        segment: args.segment,
-    };
-    let terms = Terms {
-        layout,
+    let terms = |layout: &Layout| Terms {
+        layout: layout.clone(),
         digester: salts.digester(args.hash, role),
         sink_is_zero: if role == Role::Source {
             ready.is_zero
@@ -171,13 +174,20 @@ fn talk(
         check: args.check,
         verify: args.verify,
     };
-    let progress = Progress::start(mode, "compared", Some(size));
-    let counts = match role {
-        Role::Source => session::send(link, reader, &terms, &progress),
-        Role::Sink => {
-            let mut target = open_target(&own, args.size_rule, size, args.check, args.force)?;
-            target.prepare(args.size_rule, size)?;
-            session::receive(link, &mut target, &terms, &progress)
+    let progress = Progress::start(mode, "compared", None);
+    let (layout, counts) = match planned {
+        Some(layout) => {
+            progress.set_total(layout.total());
+            let counts = session::send(link, reader, &terms(&layout), &progress);
+            (layout, counts)
+        }
+        None => {
+            let mut target = open_target(&own, args.size_rule, ready.size, args.check, args.force)?;
+            target.prepare(args.size_rule, ready.size)?;
+            let layout = session::take_plan(link, ready.size, args.segment)?;
+            progress.set_total(layout.total());
+            let counts = session::receive(link, &mut target, &terms(&layout), &progress);
+            (layout, counts)
         }
     };
     progress.finish();

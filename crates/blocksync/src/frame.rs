@@ -32,10 +32,11 @@ pub(crate) enum Type {
     End,
     Done,
     Written,
+    Plan,
 }
 
 impl Type {
-    const ALL: [Type; 14] = [
+    const ALL: [Type; 15] = [
         Type::Hello,
         Type::Open,
         Type::Ready,
@@ -50,6 +51,7 @@ impl Type {
         Type::End,
         Type::Done,
         Type::Written,
+        Type::Plan,
     ];
 
     fn from_byte(byte: u8) -> Option<Type> {
@@ -72,6 +74,7 @@ impl Type {
             Type::End => (32, 32),
             Type::Done => (48, 48),
             Type::Written => (8, 512),
+            Type::Plan => (1, 64 << 10),
         }
     }
 }

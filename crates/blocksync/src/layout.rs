@@ -1,8 +1,9 @@
 //! How an object is cut into segments and pages, and the digests of these (PROTOCOL.md, "Units" and
 //! "Digests").
 
-use blkcore::{Extent, is_zero};
+use blkcore::{Extent, ExtentList, is_zero};
 use sha2::Digest as _;
+use std::sync::Arc;
 
 /// Bytes of a page.
 pub(crate) const PAGE: u64 = 4096;
@@ -10,40 +11,148 @@ pub(crate) const PAGE: u64 = 4096;
 /// Digest of a page or a segment.
 pub(crate) type Digest = [u8; 16];
 
-/// The units of an object.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The units of an object that a session is about. Segments have two numbers: their place in the
+/// object, and (which is meant where nothing else is said) their place among those that are compared.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Layout {
-    /// Bytes of the object.
-    pub(crate) size: u64,
-    /// Bytes of a segment; a power of two, at least a page.
-    pub(crate) segment: u64,
+    size: u64,
+    segment: u64,
+    runs: Arc<[Run]>,
+    count: u64,
+}
+
+/// Neighbouring segments that are compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Run {
+    /// Number among those that are compared, and in the object, of the first.
+    number: u64,
+    place: u64,
+    count: u64,
 }
 
 impl Layout {
-    /// How many segments there are.
-    pub(crate) fn count(self) -> u64 {
-        self.size.div_ceil(self.segment)
+    /// All segments of `segment` bytes (a power of two, at least a page) of an object of `size` bytes.
+    pub(crate) fn whole(size: u64, segment: u64) -> Layout {
+        let count = size.div_ceil(segment);
+        let runs = [Run {
+            number: 0,
+            place: 0,
+            count,
+        }];
+        Layout {
+            size,
+            segment,
+            runs: runs.into(),
+            count,
+        }
+    }
+
+    /// Only these runs of segments: place of the first, and count. `None` unless they are in order,
+    /// apart, not empty, and in the object.
+    pub(crate) fn of_runs(size: u64, segment: u64, runs: &[(u64, u64)]) -> Option<Layout> {
+        let (mut number, mut end) = (0, 0);
+        let mut out = Vec::new();
+        for (place, count) in runs.iter().copied() {
+            let is_apart = place > end || (place == end && out.is_empty());
+            if !is_apart || count == 0 {
+                return None;
+            }
+            end = place
+                .checked_add(count)
+                .filter(|end| *end <= size.div_ceil(segment))?;
+            out.push(Run {
+                number,
+                place,
+                count,
+            });
+            number += count;
+        }
+        Some(Layout {
+            size,
+            segment,
+            runs: out.into(),
+            count: number,
+        })
+    }
+
+    /// The segments that meet these extents.
+    pub(crate) fn of_extents(size: u64, segment: u64, extents: &ExtentList) -> Layout {
+        let whole = extents.clip(size).align_outwards(segment, size);
+        let runs = whole
+            .iter()
+            .map(|e| (e.start / segment, e.len().div_ceil(segment)));
+        let runs: Vec<_> = runs.collect();
+        Layout::of_runs(size, segment, &runs).unwrap_or_else(|| Layout::whole(size, segment))
+    }
+
+    /// The runs as [`Layout::of_runs`] takes them.
+    pub(crate) fn runs(&self) -> impl Iterator<Item = (u64, u64)> {
+        self.runs
+            .iter()
+            .filter(|run| run.count > 0)
+            .map(|run| (run.place, run.count))
+    }
+
+    /// Bytes of the object.
+    pub(crate) fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Bytes of a segment.
+    pub(crate) fn segment(&self) -> u64 {
+        self.segment
+    }
+
+    /// Bytes of the segments that are compared.
+    pub(crate) fn bytes_of(&self, segments: u64) -> u64 {
+        (segments * self.segment).min(self.total())
+    }
+
+    /// Bytes that are compared.
+    pub(crate) fn total(&self) -> u64 {
+        let last = self.runs.last().filter(|run| run.count > 0);
+        let missing = last.map_or(0, |run| {
+            ((run.place + run.count) * self.segment).saturating_sub(self.size)
+        });
+        self.count * self.segment - missing
+    }
+
+    /// How many segments are compared.
+    pub(crate) fn count(&self) -> u64 {
+        self.count
+    }
+
+    fn run(&self, number: u64) -> Run {
+        let after = self.runs.partition_point(|run| run.number <= number);
+        self.runs[after.saturating_sub(1)]
+    }
+
+    /// How many segments from this one on lie side by side.
+    pub(crate) fn neighbours(&self, number: u64) -> u64 {
+        let run = self.run(number);
+        run.number + run.count - number
     }
 
     /// The bytes of a segment.
-    pub(crate) fn range(self, index: u64) -> Extent {
-        let start = index * self.segment;
+    pub(crate) fn range(&self, number: u64) -> Extent {
+        let run = self.run(number);
+        let start = (run.place + (number - run.number)) * self.segment;
         Extent::new(start, (start + self.segment).min(self.size))
     }
 
     /// The pages of a segment; the last one of the object may be shorter.
-    pub(crate) fn pages(self, index: u64) -> usize {
-        self.range(index).len().div_ceil(PAGE) as usize
+    pub(crate) fn pages(&self, number: u64) -> usize {
+        self.range(number).len().div_ceil(PAGE) as usize
     }
 
     /// The bytes of a page of a segment, from the start of the segment.
-    pub(crate) fn page(self, index: u64, page: usize) -> std::ops::Range<usize> {
+    pub(crate) fn page(&self, number: u64, page: usize) -> std::ops::Range<usize> {
         let start = page * PAGE as usize;
-        start..(start + PAGE as usize).min(self.range(index).len() as usize)
+        start..(start + PAGE as usize).min(self.range(number).len() as usize)
     }
 
-    /// How many segments of `bytes` bytes fit a window; at least one.
-    pub(crate) fn window(self, bytes: u64) -> usize {
+    /// How many segments fit a window of `bytes` bytes; at least one.
+    pub(crate) fn window(&self, bytes: u64) -> usize {
         (bytes / self.segment).max(1) as usize
     }
 }
@@ -120,7 +229,7 @@ impl Digester {
     }
 
     /// The pages of a segment of zeros.
-    pub(crate) fn zero_pages(&self, layout: Layout, index: u64) -> Vec<Digest> {
+    pub(crate) fn zero_pages(&self, layout: &Layout, index: u64) -> Vec<Digest> {
         let pages = layout.pages(index);
         let mut out = vec![self.zero_page; pages];
         let last = layout.page(index, pages - 1).len();
@@ -173,24 +282,14 @@ mod tests {
 
     #[test]
     fn the_last_units_are_shorter() {
-        let layout = Layout {
-            size: 2 * 65536 + 4097,
-            segment: 65536,
-        };
+        let layout = Layout::whole(2 * 65536 + 4097, 65536);
         assert_eq!(
             (layout.count(), layout.pages(0), layout.pages(2)),
             (3, 16, 2)
         );
         assert_eq!(layout.range(2).len(), 4097);
         assert_eq!(layout.page(2, 1), 4096..4097);
-        assert_eq!(
-            Layout {
-                size: 0,
-                segment: 65536
-            }
-            .count(),
-            0
-        );
+        assert_eq!(Layout::whole(0, 65536).count(), 0);
     }
 
     #[test]
@@ -212,12 +311,9 @@ mod tests {
             bytes[len - 1] = 1;
             assert_eq!(digester.pages(&bytes).unwrap().len(), len.div_ceil(4096));
         }
-        let layout = Layout {
-            size: 5000,
-            segment: 65536,
-        };
+        let layout = Layout::whole(5000, 65536);
         let want: Vec<_> = [0; 5000].chunks(4096).map(|p| digester.page(p)).collect();
-        assert_eq!(digester.zero_pages(layout, 0), want);
+        assert_eq!(digester.zero_pages(&layout, 0), want);
     }
 
     #[test]
@@ -230,5 +326,35 @@ mod tests {
         b.segment(&[7; 16]);
         b.zeros(0);
         assert_eq!(a.finish(), b.finish());
+    }
+
+    #[test]
+    fn runs_number_what_is_compared() {
+        let extents = [
+            Extent::new(70_000, 70_001),
+            Extent::new(131_072, 131_073),
+            Extent::new(400_000, 500_000),
+        ];
+        let extents = ExtentList::from_iter(extents);
+        let layout = Layout::of_extents(460_000, 65536, &extents);
+        assert_eq!(layout.runs().collect::<Vec<_>>(), [(1, 2), (6, 2)]);
+        assert_eq!(
+            (layout.count(), layout.neighbours(0), layout.neighbours(3)),
+            (4, 2, 1)
+        );
+        assert_eq!(layout.range(1), Extent::new(131_072, 196_608));
+        assert_eq!(layout.range(3), Extent::new(458_752, 460_000));
+        assert_eq!(layout.total(), 3 * 65536 + 460_000 - 458_752);
+        for wrong in [
+            vec![(2, 1), (1, 1)],
+            vec![(1, 1), (2, 1)],
+            vec![(0, 0)],
+            vec![(7, 2)],
+            vec![(u64::MAX, 2)],
+        ] {
+            assert_eq!(Layout::of_runs(460_000, 65536, &wrong), None, "{wrong:?}");
+        }
+        assert_eq!(Layout::of_runs(460_000, 65536, &[]).unwrap().count(), 0);
+        assert_eq!(Layout::whole(0, 65536).total(), 0);
     }
 }

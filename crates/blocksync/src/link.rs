@@ -254,7 +254,7 @@ fn write_messages(output: impl Write, queue: &Receiver<Out>, traffic: &Traffic) 
                 wanted,
                 bytes,
             } => {
-                let ranges = wanted.ranges(layout, segment);
+                let ranges = wanted.ranges(&layout, segment);
                 let parts = ranges
                     .iter()
                     .map(|r| &bytes.as_ref()[r.start as usize..r.end as usize]);

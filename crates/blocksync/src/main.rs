@@ -14,6 +14,7 @@ mod layout;
 mod link;
 mod message;
 mod object;
+mod ranges;
 mod remote;
 mod report;
 mod segments;
@@ -28,7 +29,7 @@ use cli::progress::Mode;
 use error::Error;
 use std::io::Write;
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 const TOOL: &str = "blocksync";
 
@@ -67,10 +68,31 @@ fn main() -> ExitCode {
 fn sync(mut args: Args) -> Result<ExitCode, Error> {
     let started = Instant::now();
     let mode = std::mem::replace(&mut args.progress, Mode::Off);
-    let outcome = client::run(&args, mode)?;
+    let mut outcome = client::run(&args, mode);
+    for attempt in 0..args.retry {
+        let Err(Error::Connection(why)) = &outcome else {
+            break;
+        };
+        cli::diag::report(TOOL, format_args!("{why}; connecting again"));
+        wait(Duration::from_secs(1 << attempt.min(5)))?;
+        outcome = client::run(&args, Mode::Auto);
+    }
+    let outcome = outcome?;
     report::result(&args, &outcome, started.elapsed())?;
     let differ = args.check && outcome.counts.different > 0;
     Ok(ExitCode::from(u8::from(differ)))
+}
+
+/// Lets time pass, unless a signal asks to stop.
+fn wait(time: Duration) -> Result<(), Error> {
+    let until = Instant::now() + time;
+    while Instant::now() < until {
+        if let Some(signal) = cli::signal::stop_requested() {
+            return Err(Error::Interrupted(signal));
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    Ok(())
 }
 
 fn print(text: &str) -> Result<ExitCode, Error> {

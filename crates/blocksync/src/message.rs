@@ -42,6 +42,10 @@ pub(crate) enum Message {
     Written {
         segments: Vec<u64>,
     },
+    Plan {
+        is_last: bool,
+        runs: Vec<(u64, u64)>,
+    },
     Ping,
     End {
         root: [u8; 32],
@@ -201,6 +205,14 @@ impl Message {
                 segments.iter().for_each(|s| out.extend(s.to_le_bytes()));
                 Type::Written
             }
+            Message::Plan { is_last, runs } => {
+                out.push(u8::from(*is_last));
+                for (place, count) in runs {
+                    out.extend(place.to_le_bytes());
+                    out.extend(count.to_le_bytes());
+                }
+                Type::Plan
+            }
             Message::Ping => Type::Ping,
             Message::End { root } => {
                 out.extend(root);
@@ -282,6 +294,17 @@ impl Message {
                     segments.push(rest.u64()?);
                 }
                 Message::Written { segments }
+            }
+            Type::Plan => {
+                let [is_last] = rest.array()?;
+                let mut runs = Vec::new();
+                while !rest.0.is_empty() {
+                    runs.push((rest.u64()?, rest.u64()?));
+                }
+                Message::Plan {
+                    is_last: flag(is_last)?,
+                    runs,
+                }
             }
             Type::Ping => Message::Ping,
             Type::End => Message::End {
@@ -487,6 +510,11 @@ mod tests {
             }),
             prop::collection::vec(any::<u64>(), 1..64)
                 .prop_map(|s| Message::Written { segments: s }),
+            (
+                any::<bool>(),
+                prop::collection::vec(any::<(u64, u64)>(), 0..9)
+            )
+                .prop_map(|(is_last, runs)| Message::Plan { is_last, runs }),
             any::<([u8; 32], u64, u64)>().prop_map(|(root, same, different)| Message::Done {
                 root,
                 same,

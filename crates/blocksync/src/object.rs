@@ -103,22 +103,25 @@ impl Reader {
 
     /// How many whole segments from `index` on are in holes, which need not be read. Segments are
     /// to be asked for in order.
-    pub(crate) fn holes(&self, layout: Layout, index: u64) -> Result<u64, Error> {
-        let start = index * layout.segment;
+    pub(crate) fn holes(&self, layout: &Layout, index: u64) -> Result<u64, Error> {
+        let start = layout.range(index).start;
         let mut extent = self.extent.lock().unwrap_or_else(|e| e.into_inner());
         if extent.is_none_or(|known| known.end <= start) {
-            let whole = Extent::new(start, layout.size);
-            *extent = match blkcore::next_data(&self.file, start, layout.size) {
-                Ok(next) => Some(next.unwrap_or(Extent::new(layout.size, layout.size))),
+            let whole = Extent::new(start, layout.size());
+            *extent = match blkcore::next_data(&self.file, start, layout.size()) {
+                Ok(next) => Some(next.unwrap_or(Extent::new(layout.size(), layout.size()))),
                 Err(e) if e.kind() == io::ErrorKind::Unsupported => Some(whole),
                 Err(e) => return Err(self.fail(&e)),
             };
         }
         let data = extent.map_or(start, |known| known.start.max(start));
-        if data >= layout.size {
-            return Ok(layout.count() - index);
-        }
-        Ok((data - data % layout.segment - start) / layout.segment)
+        let most = layout.neighbours(index);
+        let before = (data - data % layout.segment() - start) / layout.segment();
+        Ok(if data >= layout.size() {
+            most
+        } else {
+            before.min(most)
+        })
     }
 
     /// Whether no byte of it is allocated.
@@ -273,7 +276,7 @@ impl Writer {
     /// Writes pages of a segment; of these, zeros are cleared where that is worth it.
     pub(crate) fn write(
         &mut self,
-        layout: Layout,
+        layout: &Layout,
         segment: u64,
         wanted: &Wanted,
         bytes: &[u8],

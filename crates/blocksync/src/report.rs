@@ -22,8 +22,8 @@ pub(crate) fn result(args: &Args, outcome: &Outcome, elapsed: Duration) -> Resul
             insert_place(&mut object, key, place);
         }
         for (key, number) in [
-            ("size", outcome.layout.size),
-            ("segment", outcome.layout.segment),
+            ("size", outcome.layout.size()),
+            ("segment", outcome.layout.segment()),
             ("segments", segments),
             ("same", counts.same),
             ("different", counts.different),

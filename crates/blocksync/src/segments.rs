@@ -63,7 +63,7 @@ struct Plan {
 /// `give` returns false to stop them.
 pub(crate) fn start(
     reader: &Arc<Reader>,
-    layout: Layout,
+    layout: &Layout,
     digester: &Digester,
     buffers: usize,
     threads: usize,
@@ -71,7 +71,7 @@ pub(crate) fn start(
 ) {
     let (home, pool) = channel();
     for _ in 0..buffers {
-        let _ = home.send(AlignedBuffer::new(layout.segment as usize, 4096));
+        let _ = home.send(AlignedBuffer::new(layout.segment() as usize, 4096));
     }
     let pool = Arc::new(Mutex::new(pool));
     let plan = Arc::new(Mutex::new(Plan {
@@ -81,7 +81,7 @@ pub(crate) fn start(
     for _ in 0..threads {
         let worker = Worker {
             reader: Arc::clone(reader),
-            layout,
+            layout: layout.clone(),
             digester: digester.clone(),
             pool: Arc::clone(&pool),
             home: home.clone(),
@@ -118,7 +118,7 @@ impl Worker {
         }
         let (index, sequence) = (plan.next, plan.sequence);
         plan.sequence += 1;
-        let holes = match self.reader.holes(self.layout, index) {
+        let holes = match self.reader.holes(&self.layout, index) {
             Ok(holes) => holes,
             Err(error) => {
                 plan.next = u64::MAX;
@@ -149,7 +149,7 @@ impl Worker {
             match self.digester.pages(piece) {
                 Some(digests) => {
                     if is_zero {
-                        pages = self.digester.zero_pages(self.layout, index);
+                        pages = self.digester.zero_pages(&self.layout, index);
                         pages.truncate(at / crate::layout::PAGE as usize);
                     }
                     is_zero = false;

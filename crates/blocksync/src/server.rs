@@ -59,11 +59,9 @@ pub(crate) fn serve(link: &mut Link, args: &ServerArgs) -> Result<(), Error> {
     let path = Path::new(OsStr::from_bytes(&open.path));
     args.admit(path, &open)?;
     let progress = Progress::start(Mode::Off, "compared", None);
-    let terms = |size: u64, sink_is_zero: bool| Terms {
-        layout: Layout {
-            size,
-            segment: u64::from(open.segment),
-        },
+    let segment = u64::from(open.segment);
+    let terms = |layout: Layout, sink_is_zero: bool| Terms {
+        layout,
         digester: salts.digester(hash, open.server_is),
         sink_is_zero,
         check: open.check,
@@ -80,12 +78,9 @@ pub(crate) fn serve(link: &mut Link, args: &ServerArgs) -> Result<(), Error> {
                 is_zero: false,
                 identity,
             }));
-            session::send(
-                link,
-                &reader,
-                &terms(reader.size(), open.is_zero),
-                &progress,
-            )?;
+            let layout = Layout::whole(reader.size(), segment);
+            session::send_plan(link, &layout);
+            session::send(link, &reader, &terms(layout, open.is_zero), &progress)?;
         }
         Role::Sink => {
             args.admit_size(path, open.size)?;
@@ -99,7 +94,8 @@ pub(crate) fn serve(link: &mut Link, args: &ServerArgs) -> Result<(), Error> {
                 is_zero,
                 identity,
             }));
-            session::receive(link, &mut target, &terms(open.size, is_zero), &progress)?;
+            let layout = session::take_plan(link, open.size, segment)?;
+            session::receive(link, &mut target, &terms(layout, is_zero), &progress)?;
         }
     }
     Ok(())

@@ -4,6 +4,7 @@
 use crate::Error;
 use crate::layout::{Digest, Digester, Layout};
 use crate::link::{Event, Link, Out};
+use crate::message::Message;
 use crate::object::{Reader, Writer};
 use crate::segments::{self, Found, Ordered};
 use crate::sink::{self, Own, Sink};
@@ -16,6 +17,10 @@ const SOURCE_WINDOW: u64 = 48 << 20;
 /// Bytes that the sink reads at once.
 const SINK_BUFFERS: u64 = 8 << 20;
 
+/// Runs of segments in one PLAN, and in all.
+const PLAN_RUNS: usize = 4000;
+const MOST_RUNS: usize = 1 << 20;
+
 /// What both sides have agreed upon.
 #[derive(Clone, Debug)]
 pub(crate) struct Terms {
@@ -24,6 +29,43 @@ pub(crate) struct Terms {
     pub(crate) sink_is_zero: bool,
     pub(crate) check: bool,
     pub(crate) verify: bool,
+}
+
+/// Says which segments are compared. To be called by the source before anything is compared.
+pub(crate) fn send_plan(link: &Link, layout: &Layout) {
+    let runs: Vec<_> = layout.runs().collect();
+    let mut parts = runs.chunks(PLAN_RUNS).peekable();
+    if parts.peek().is_none() {
+        link.send(Message::Plan {
+            is_last: true,
+            runs,
+        });
+        return;
+    }
+    while let Some(part) = parts.next() {
+        link.send(Message::Plan {
+            is_last: parts.peek().is_none(),
+            runs: part.to_vec(),
+        });
+    }
+}
+
+/// Takes the plan for an object of `size` bytes.
+pub(crate) fn take_plan(link: &mut Link, size: u64, segment: u64) -> Result<Layout, Error> {
+    let mut all = Vec::new();
+    loop {
+        let Message::Plan { is_last, runs } = link.message()? else {
+            return Err(Error::protocol("no plan"));
+        };
+        all.extend(runs);
+        if all.len() > MOST_RUNS {
+            return Err(Error::protocol("a plan of too many runs"));
+        }
+        if is_last {
+            let layout = Layout::of_runs(size, segment, &all);
+            return layout.ok_or_else(|| Error::protocol("a wrong plan"));
+        }
+    }
 }
 
 fn threads() -> usize {
@@ -46,11 +88,11 @@ pub(crate) fn send(
         check,
         ..
     } = terms.clone();
-    let mut machine = Source::new(layout, digester.clone(), sink_is_zero, check);
+    let mut machine = Source::new(layout.clone(), digester.clone(), sink_is_zero, check);
     let mut found = Ordered::new();
     let mut taken = 0;
     let buffers = layout.window(SOURCE_WINDOW);
-    segments::start(reader, layout, &digester, buffers, threads(), link.feed());
+    segments::start(reader, &layout, &digester, buffers, threads(), link.feed());
     loop {
         let mut steps = Vec::new();
         let event = match link.poll()? {
@@ -61,7 +103,7 @@ pub(crate) fn send(
                 if taken == layout.count() {
                     machine.end(&mut steps);
                 }
-                act(link, layout, steps);
+                act(link, &layout, steps);
                 steps = Vec::new();
                 link.wait()?
             }
@@ -85,18 +127,18 @@ pub(crate) fn send(
             }
             Event::Message(message) => {
                 let done = machine.message(message, &mut steps)?;
-                progress.set((machine.compared() * layout.segment).min(layout.size));
+                progress.set(layout.bytes_of(machine.compared()));
                 if let Some(counts) = done {
                     return Ok(counts);
                 }
             }
             Event::Closed(_) => {}
         }
-        act(link, layout, steps);
+        act(link, &layout, steps);
     }
 }
 
-fn act(link: &Link, layout: Layout, steps: Vec<source::Step<segments::Bytes>>) {
+fn act(link: &Link, layout: &Layout, steps: Vec<source::Step<segments::Bytes>>) {
     for step in steps {
         link.put(match step {
             source::Step::Send(message) => Out::Message(message),
@@ -105,7 +147,7 @@ fn act(link: &Link, layout: Layout, steps: Vec<source::Step<segments::Bytes>>) {
                 wanted,
                 bytes,
             } => Out::Pages {
-                layout,
+                layout: layout.clone(),
                 segment,
                 wanted,
                 bytes,
@@ -135,14 +177,14 @@ pub(crate) fn receive(
         check,
         ..
     } = terms.clone();
-    let mut machine = Sink::new(layout, digester.clone(), sink_is_zero, check);
+    let mut machine = Sink::new(layout.clone(), digester.clone(), sink_is_zero, check);
     let mut found = Ordered::new();
     let mut changed = Vec::new();
     if !sink_is_zero {
         let buffers = layout.window(SINK_BUFFERS).max(2);
         segments::start(
             &target.reader,
-            layout,
+            &layout,
             &digester,
             buffers,
             threads(),
@@ -169,10 +211,10 @@ pub(crate) fn receive(
             &mut changed,
             std::mem::take(&mut steps),
         )? {
-            progress.set(layout.size);
+            progress.set(layout.total());
             return Ok(machine.counts());
         }
-        progress.set((machine.compared() * layout.segment).min(layout.size));
+        progress.set(layout.bytes_of(machine.compared()));
         let event = match link.poll()? {
             Some(event) => event,
             None => {
@@ -208,14 +250,14 @@ fn perform(
     changed: &mut Vec<Changed>,
     steps: Vec<sink::Step>,
 ) -> Result<bool, Error> {
-    let layout = terms.layout;
+    let layout = &terms.layout;
     for step in steps {
         match (step, &mut target.writer) {
             (sink::Step::Send(message), _) => link.send(message),
-            (sink::Step::Clear(range), Some(writer)) => {
-                writer.clear(range)?;
+            (sink::Step::Clear(segment), Some(writer)) => {
+                writer.clear(layout.range(segment))?;
                 if terms.verify {
-                    changed.push((range.start / layout.segment, None));
+                    changed.push((segment, None));
                 }
             }
             (
@@ -253,7 +295,7 @@ fn verify(reader: &Reader, terms: &Terms, changed: &[Changed]) -> Result<(), Err
         return Ok(());
     }
     reader.drop_cache()?;
-    let mut buffer = blkcore::AlignedBuffer::new(terms.layout.segment as usize, 4096);
+    let mut buffer = blkcore::AlignedBuffer::new(terms.layout.segment() as usize, 4096);
     for (segment, digest) in changed {
         let range = terms.layout.range(*segment);
         let bytes = &mut buffer[..range.len() as usize];

@@ -7,7 +7,6 @@ use crate::Error;
 use crate::layout::{Digest, Digester, Layout, Root};
 use crate::message::{Answer, DigestRun, Message};
 use crate::source::{Counts, Wanted};
-use blkcore::Extent;
 use std::collections::{BTreeMap, VecDeque};
 
 /// Bytes of segments that a source may announce ahead.
@@ -28,8 +27,8 @@ pub(crate) enum Own {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Step {
     Send(Message),
-    /// Make this range zero.
-    Clear(Extent),
+    /// Make this segment zero.
+    Clear(u64),
     /// Write these bytes: the wanted pages of the segment, one after the other. It then has the
     /// digest.
     Write {
@@ -237,7 +236,7 @@ impl Sink {
                     if self.check {
                         self.answer(Answer::Differs, 1);
                     } else {
-                        steps.push(Step::Clear(self.layout.range(index)));
+                        steps.push(Step::Clear(index));
                         self.answer(Answer::Same, 1);
                     }
                 }
@@ -246,7 +245,7 @@ impl Sink {
                     let (pages, is_zero) = match ours {
                         Own::Zeros(m) => {
                             *m -= 1;
-                            (self.digester.zero_pages(self.layout, index), true)
+                            (self.digester.zero_pages(&self.layout, index), true)
                         }
                         Own::Segment(pages) => (std::mem::take(pages), false),
                     };
@@ -430,14 +429,11 @@ mod tests {
 
     impl Pair {
         fn new(from: &[u8], to: &[u8], is_zero: bool, check: bool) -> Pair {
-            let layout = Layout {
-                size: from.len() as u64,
-                segment: SEGMENT,
-            };
+            let layout = Layout::whole(from.len() as u64, SEGMENT);
             Pair {
-                layout,
-                source: Source::new(layout, digester(), is_zero, check),
-                sink: Sink::new(layout, digester(), is_zero, check),
+                layout: layout.clone(),
+                source: Source::new(layout.clone(), digester(), is_zero, check),
+                sink: Sink::new(layout.clone(), digester(), is_zero, check),
                 from: from.to_vec(),
                 to: to.to_vec(),
                 data: 0,
@@ -513,7 +509,7 @@ mod tests {
                     if damage {
                         bytes[0] ^= 1;
                     }
-                    let ranges = wanted.ranges(self.layout, segment);
+                    let ranges = wanted.ranges(&self.layout, segment);
                     let parts = ranges
                         .iter()
                         .map(|r| &bytes[r.start as usize..r.end as usize]);
@@ -531,7 +527,10 @@ mod tests {
         fn sink_step(&mut self, step: Step) -> Result<Option<Message>, Error> {
             match step {
                 Step::Send(message) => return Ok(Some(message)),
-                Step::Clear(range) => self.to[range.start as usize..range.end as usize].fill(0),
+                Step::Clear(segment) => {
+                    let range = self.layout.range(segment);
+                    self.to[range.start as usize..range.end as usize].fill(0);
+                }
                 Step::Write {
                     segment,
                     wanted,
@@ -540,7 +539,7 @@ mod tests {
                 } => {
                     let base = self.layout.range(segment).start;
                     let mut rest = &bytes[..];
-                    for range in wanted.ranges(self.layout, segment).iter() {
+                    for range in wanted.ranges(&self.layout, segment).iter() {
                         let (this, tail) = rest.split_at(range.len() as usize);
                         self.to[(base + range.start) as usize..(base + range.end) as usize]
                             .copy_from_slice(this);
@@ -641,8 +640,9 @@ mod tests {
                 sink_lives = sink_lives && pair.sink.message(message.clone(), &mut steps).is_ok();
                 for step in steps {
                     prop_assert!(!matches!(step, Step::Write { .. }), "{step:?}");
-                    if let Step::Clear(range) = step {
-                        prop_assert!(range.end <= pair.layout.size);
+                    if let Step::Clear(segment) = step {
+                        let range = pair.layout.range(segment);
+                        prop_assert!(range.end <= pair.layout.size());
                     }
                 }
                 let mut steps = Vec::new();

@@ -50,7 +50,7 @@ impl Wanted {
     }
 
     /// The pages of `layout`'s segment, as ranges from its start; neighbours are joined.
-    pub(crate) fn ranges(&self, layout: Layout, segment: u64) -> blkcore::ExtentList {
+    pub(crate) fn ranges(&self, layout: &Layout, segment: u64) -> blkcore::ExtentList {
         let pages = (0..layout.pages(segment)).filter(|page| self.has(*page));
         let ranges = pages.map(|page| layout.page(segment, page));
         ranges
