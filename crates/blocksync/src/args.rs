@@ -24,6 +24,8 @@ A path that is left out at one side is the same as at the other side.
   -n, --check                only tell whether they differ; status 1 if so
       --dry-run              the same as --check
       --verify               read what was written again, past the cache
+      --session              push: then read lines 'again' (one more pass, in which only the
+                             source is read) and 'end' from standard input
       --ranges=FILE          compare only these bytes of a source at this host: lines
                              'offset length'; the rest is taken for equal
   -f, --force                write to a destination that is mounted or in use
@@ -80,6 +82,7 @@ pub(crate) struct Args {
     pub(crate) check: bool,
     pub(crate) verify: bool,
     pub(crate) ranges: Option<PathBuf>,
+    pub(crate) session: bool,
     pub(crate) force: bool,
     pub(crate) retry: u32,
     pub(crate) rsh: OsString,
@@ -113,6 +116,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Request,
         check: false,
         verify: false,
         ranges: None,
+        session: false,
         force: false,
         retry: 0,
         rsh: "ssh".into(),
@@ -165,6 +169,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Request,
             Short('n') | Long("check") => sync.check = true,
             Long("dry-run") => sync.check = true,
             Long("verify") => sync.verify = true,
+            Long("session") => sync.session = true,
             Long("ranges") => sync.ranges = Some(parser.value().map_err(message)?.into()),
             Long("retry") => {
                 let value = parser.value().map_err(message)?;
@@ -242,6 +247,12 @@ fn places(sync: &mut Args, operands: Vec<OsString>) -> Result<(), String> {
     match (&sync.source, &sync.destination) {
         (Place::Remote(_), Place::Remote(_)) => {
             Err("one of the two must be at this host".to_owned())
+        }
+        (Place::Remote(_), _) if sync.session => {
+            Err("--session needs the source at this host".to_owned())
+        }
+        _ if sync.session && sync.check => {
+            Err("--session and --check exclude each other".to_owned())
         }
         (Place::Remote(_), _) if sync.ranges.is_some() => {
             Err("--ranges needs the source at this host".to_owned())

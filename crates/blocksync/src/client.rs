@@ -1,7 +1,9 @@
 //! The client: opens the object at this side, reaches the other one, and runs the session.
 
 use crate::Error;
+use crate::again::{self, Sent};
 use crate::args::{Args, Place, ServerArgs};
+use crate::control::{self, Command};
 use crate::handshake::greet;
 use crate::layout::Layout;
 use crate::link::Link;
@@ -28,8 +30,13 @@ pub(crate) struct Outcome {
     pub(crate) received: u64,
 }
 
-/// Makes the destination equal, or finds out whether it is.
-pub(crate) fn run(args: &Args, mode: Mode) -> Result<Outcome, Error> {
+/// Makes the destination equal, or finds out whether it is. In a session `pass` is called after each
+/// pass.
+pub(crate) fn run(
+    args: &Args,
+    mode: Mode,
+    pass: &mut dyn FnMut(&Outcome) -> Result<(), Error>,
+) -> Result<Outcome, Error> {
     let (role, own, other, remote) = match (&args.source, &args.destination) {
         (Place::Local(own), Place::Remote(remote)) => {
             let other = remote.path.clone().unwrap_or_else(|| own.clone());
@@ -50,7 +57,7 @@ pub(crate) fn run(args: &Args, mode: Mode) -> Result<Outcome, Error> {
         }
     };
     let Some(remote) = remote else {
-        return run_here(args, mode, own, &other);
+        return run_here(args, mode, own, &other, pass);
     };
     // What is wrong here is said before anything is started there.
     let reader = Arc::new(Reader::open(own, role == Role::Source)?);
@@ -62,7 +69,7 @@ pub(crate) fn run(args: &Args, mode: Mode) -> Result<Outcome, Error> {
         args.segment,
     )?;
     let mut link = Link::new(input, output, args.timeout);
-    let done = talk(&mut link, args, mode, role, &reader, &other);
+    let done = talk(&mut link, args, mode, role, &reader, &other, pass);
     let ended = match &done {
         Ok(_) => {
             link.close();
@@ -78,7 +85,13 @@ pub(crate) fn run(args: &Args, mode: Mode) -> Result<Outcome, Error> {
 }
 
 /// Both sides in this process, over a pair of sockets.
-fn run_here(args: &Args, mode: Mode, own: &Path, other: &Path) -> Result<Outcome, Error> {
+fn run_here(
+    args: &Args,
+    mode: Mode,
+    own: &Path,
+    other: &Path,
+    pass: &mut dyn FnMut(&Outcome) -> Result<(), Error>,
+) -> Result<Outcome, Error> {
     let broken = |e: std::io::Error| Error::lost(&e);
     let reader = Arc::new(Reader::open(own, true)?);
     let (here, there) = UnixStream::pair().map_err(broken)?;
@@ -104,7 +117,7 @@ fn run_here(args: &Args, mode: Mode, own: &Path, other: &Path) -> Result<Outcome
     });
     let (input, output) = ends(here).map_err(broken)?;
     let mut link = Link::new(input, output, args.timeout);
-    let done = talk(&mut link, args, mode, Role::Source, &reader, other);
+    let done = talk(&mut link, args, mode, Role::Source, &reader, other, pass);
     match &done {
         Ok(_) => link.close(),
         Err(error) => link.fail(error),
@@ -124,6 +137,7 @@ fn talk(
     role: Role,
     reader: &Arc<Reader>,
     other: &Path,
+    pass: &mut dyn FnMut(&Outcome) -> Result<(), Error>,
 ) -> Result<Outcome, Error> {
     let greeting = greet(link)?;
     let identity = reader.identity()?;
@@ -138,6 +152,7 @@ fn talk(
         check: args.check,
         verify: args.verify,
         is_zero,
+        session: args.session,
         size_rule: args.size_rule as u8,
         hash: args.hash as u8,
         force: args.force,
@@ -178,7 +193,17 @@ fn talk(
     let (layout, counts) = match planned {
         Some(layout) => {
             progress.set_total(layout.total());
-            let counts = session::send(link, reader, &terms(&layout), &progress);
+            let terms = terms(&layout);
+            let sent = args.session.then(|| Sent::new(&layout)).transpose()?;
+            let mut counts = session::send(link, reader, &terms, sent.as_ref(), &progress)?;
+            while let Some(sent) = &sent {
+                progress.finish();
+                pass(&outcome(link, &layout, counts))?;
+                if control::wait(link)? == Command::End {
+                    return Ok(outcome(link, &layout, counts));
+                }
+                counts = again::send(link, reader, &terms, sent, &progress)?;
+            }
             (layout, counts)
         }
         None => {
@@ -186,18 +211,24 @@ fn talk(
             target.prepare(args.size_rule, ready.size)?;
             let layout = session::take_plan(link, ready.size, args.segment)?;
             progress.set_total(layout.total());
-            let counts = session::receive(link, &mut target, &terms(&layout), &progress);
+            let terms = terms(&layout);
+            let (counts, _) = session::receive(link, &mut target, &terms, false, &progress)?;
             (layout, counts)
         }
     };
     progress.finish();
+    Ok(outcome(link, &layout, counts))
+}
+
+fn outcome(link: &Link, layout: &Layout, counts: Counts) -> Outcome {
     let (sent, received) = link.traffic();
-    Ok(Outcome {
-        counts: counts?,
+    let layout = layout.clone();
+    Outcome {
+        counts,
         layout,
         sent,
         received,
-    })
+    }
 }
 
 /// Refuses two names of the same bytes, through links, loop devices, partitions or mapped devices.

@@ -33,10 +33,12 @@ pub(crate) enum Type {
     Done,
     Written,
     Plan,
+    Again,
+    Patch,
 }
 
 impl Type {
-    const ALL: [Type; 15] = [
+    const ALL: [Type; 17] = [
         Type::Hello,
         Type::Open,
         Type::Ready,
@@ -52,6 +54,8 @@ impl Type {
         Type::Done,
         Type::Written,
         Type::Plan,
+        Type::Again,
+        Type::Patch,
     ];
 
     fn from_byte(byte: u8) -> Option<Type> {
@@ -75,6 +79,8 @@ impl Type {
             Type::Done => (48, 48),
             Type::Written => (8, 512),
             Type::Plan => (1, 64 << 10),
+            Type::Again => (0, 0),
+            Type::Patch => (43, LARGEST),
         }
     }
 }
@@ -144,15 +150,24 @@ impl<R: Read> FrameReader<R> {
                 sequence: 0,
             });
         }
-        // Enough for a line; whoever talks on is not listened to.
-        let mut rest = Vec::new();
-        let _ = (&mut stream).take(NOISE as u64).read_to_end(&mut rest);
-        seen.extend(rest);
+        // Enough for a line, which may be all that comes for long; whoever talks on is not listened to.
+        let is_line = |seen: &[u8]| seen.last() == Some(&b'\n') && !seen.trim_ascii().is_empty();
+        while seen.len() < NOISE && !is_line(&seen) {
+            match stream.read(&mut byte) {
+                Ok(0) => break,
+                Ok(_) => seen.push(byte[0]),
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => break,
+            }
+        }
         if seen.is_empty() {
             return Err(Error::Connection("the other side said nothing".to_owned()));
         }
         let text = String::from_utf8_lossy(&seen).into_owned();
-        let line = text.lines().next().unwrap_or_default();
+        let mut lines = text.lines();
+        let line = lines
+            .find(|line| !line.trim().is_empty())
+            .unwrap_or_default();
         Err(Error::Connection(format!(
             "the other side is not blocksync, it says: {line}"
         )))
@@ -266,6 +281,10 @@ mod tests {
         assert_eq!(
             read_all(b"").unwrap_err().to_string(),
             "the other side said nothing"
+        );
+        assert_eq!(
+            read_all(b"\n\r\nHello\n").unwrap_err().to_string(),
+            "the other side is not blocksync, it says: Hello"
         );
         let long = vec![b'x'; 1 << 20];
         assert!(read_all(&long).unwrap_err().to_string().len() < 300);

@@ -3,8 +3,8 @@
 
 use crate::Error;
 use crate::frame::{FrameReader, FrameWriter};
-use crate::layout::Layout;
-use crate::message::Message;
+use crate::layout::{Digest, Layout};
+use crate::message::{Message, Patch};
 use crate::segments::{Bytes, Found};
 use crate::source::Wanted;
 use std::io::{self, BufWriter, Read, Write};
@@ -19,6 +19,8 @@ use std::time::{Duration, Instant};
 const EVENTS: usize = 16;
 /// How often signals are looked for.
 const SIGNAL_INTERVAL: Duration = Duration::from_millis(200);
+/// How long small messages are gathered.
+const GATHERING: Duration = Duration::from_millis(20);
 /// A peer that has nothing to say says so this often.
 const PING_INTERVAL: Duration = Duration::from_secs(15);
 /// How long the last message may take to leave.
@@ -48,6 +50,15 @@ pub(crate) enum Out {
         wanted: Wanted,
         bytes: Bytes,
     },
+    /// PATCH likewise.
+    Patch {
+        layout: Layout,
+        segment: u64,
+        digest: Digest,
+        check: Digest,
+        wanted: Wanted,
+        bytes: Bytes,
+    },
 }
 
 /// One end of a connection.
@@ -59,6 +70,8 @@ pub(crate) struct Link {
     traffic: Arc<Traffic>,
     heard: Instant,
     timeout: Duration,
+    /// The peer may end the connection now.
+    may_end: bool,
 }
 
 /// Bytes of frames, both ways.
@@ -80,14 +93,17 @@ impl Link {
         let (leaving, left) = channel();
         let traffic = Arc::new(Traffic::default());
         let (reader_feed, reader_traffic) = (feed.clone(), Arc::clone(&traffic));
+        let (reading, all_read) = channel::<()>();
         std::thread::spawn(move || {
             let over = read_messages(input, &reader_feed, &reader_traffic).err();
             let _ = reader_feed.send(Event::Closed(over));
+            drop(reading);
         });
         let (writer_feed, writer_traffic) = (feed.clone(), Arc::clone(&traffic));
         std::thread::spawn(move || {
             if let Err(e) = write_messages(output, &outgoing, &writer_traffic) {
                 // What the peer said last may wait to be read: that comes first.
+                let _ = all_read.recv_timeout(LINGER);
                 let _ = writer_feed.send(Event::Closed(Some(Error::lost(&e))));
             }
             let _ = leaving.send(());
@@ -100,6 +116,7 @@ impl Link {
             traffic,
             heard: Instant::now(),
             timeout,
+            may_end: false,
         }
     }
 
@@ -144,13 +161,49 @@ impl Link {
                 }
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
             }
-            if self.heard.elapsed() > self.timeout {
-                let seconds = self.timeout.as_secs();
-                return Err(Error::Connection(format!(
-                    "the other side was silent for {seconds} s"
-                )));
-            }
+            self.check_silence()?;
         }
+    }
+
+    /// Waits for an event, but not long: what is worth sending soon may be gathered meanwhile.
+    pub(crate) fn wait_briefly(&mut self) -> Result<Option<Event>, Error> {
+        match self.events.recv_timeout(GATHERING) {
+            Ok(event) => self.admit(event),
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => Ok(None),
+        }
+    }
+
+    /// The next message, if there is one already.
+    pub(crate) fn poll_message(&mut self) -> Result<Option<Message>, Error> {
+        match self.poll()? {
+            Some(Event::Message(message)) => Ok(Some(message)),
+            Some(Event::Found(..) | Event::Closed(_)) => Err(Error::protocol("out of turn")),
+            None => Ok(None),
+        }
+    }
+
+    /// An error when the connection is over, the peer failed or says something, or a signal asks to
+    /// stop: to be called while it is our turn.
+    pub(crate) fn check_alive(&mut self) -> Result<(), Error> {
+        if let Some(signal) = cli::signal::stop_requested() {
+            return Err(Error::Interrupted(signal));
+        }
+        match self.poll_message()? {
+            Some(_) => Err(Error::protocol("out of turn")),
+            None => self.check_silence(),
+        }
+    }
+
+    /// Waits for the peer to ask for one more pass; false when it ends instead.
+    pub(crate) fn is_wanted_again(&mut self) -> Result<bool, Error> {
+        self.may_end = true;
+        let wanted = match self.wait()? {
+            Event::Message(Message::Again) => true,
+            Event::Closed(_) => false,
+            _ => return Err(Error::protocol("out of turn")),
+        };
+        self.may_end = false;
+        Ok(wanted)
     }
 
     /// Waits for a message.
@@ -161,9 +214,20 @@ impl Link {
         }
     }
 
+    fn check_silence(&self) -> Result<(), Error> {
+        if self.heard.elapsed() > self.timeout {
+            let seconds = self.timeout.as_secs();
+            return Err(Error::Connection(format!(
+                "the other side was silent for {seconds} s"
+            )));
+        }
+        Ok(())
+    }
+
     /// Lets through what the session is concerned with.
     fn admit(&mut self, event: Event) -> Result<Option<Event>, Error> {
         match event {
+            Event::Closed(None) if self.may_end => Ok(Some(Event::Closed(None))),
             Event::Closed(error) => Err(error.unwrap_or_else(|| {
                 Error::Connection("the other side ended before its time".to_owned())
             })),
@@ -254,17 +318,33 @@ fn write_messages(output: impl Write, queue: &Receiver<Out>, traffic: &Traffic) 
                 wanted,
                 bytes,
             } => {
-                let ranges = wanted.ranges(&layout, segment);
-                let parts = ranges
-                    .iter()
-                    .map(|r| &bytes.as_ref()[r.start as usize..r.end as usize]);
-                let bytes = parts.collect::<Vec<_>>().concat();
+                let bytes = gather(&layout, segment, &wanted, &bytes);
                 let (is_compressed, bytes) = compressor.compress(bytes);
                 Message::Data {
                     segment,
                     is_compressed,
                     bytes,
                 }
+            }
+            Out::Patch {
+                layout,
+                segment,
+                digest,
+                check,
+                wanted,
+                bytes,
+            } => {
+                let bytes = gather(&layout, segment, &wanted, &bytes);
+                let (is_compressed, bytes) = compressor.compress(bytes);
+                let bitmap = wanted.into_bitmap(layout.pages(segment));
+                Message::Patch(Patch {
+                    segment,
+                    digest,
+                    check,
+                    is_compressed,
+                    bitmap,
+                    bytes,
+                })
             }
         };
         let (kind, head, body) = message.encode();
@@ -273,6 +353,15 @@ fn write_messages(output: impl Write, queue: &Receiver<Out>, traffic: &Traffic) 
             .fetch_add(16 + (head.len() + body.len()) as u64, Ordering::Relaxed);
         frames.write(kind, &head, body)?;
     }
+}
+
+/// The wanted pages of a segment, one after the other.
+fn gather(layout: &Layout, segment: u64, wanted: &Wanted, bytes: &Bytes) -> Vec<u8> {
+    let ranges = wanted.ranges(layout, segment);
+    let parts = ranges
+        .iter()
+        .map(|r| &bytes.as_ref()[r.start as usize..r.end as usize]);
+    parts.collect::<Vec<_>>().concat()
 }
 
 /// Compresses what becomes smaller by it.

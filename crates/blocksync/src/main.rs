@@ -5,8 +5,10 @@
 //! which feeds the machine of its side, [`source`] or [`sink`], with what [`segments`] reads of the
 //! [`object`] and what the [`link`] brings. PROTOCOL.md says what goes over the wire.
 
+mod again;
 mod args;
 mod client;
+mod control;
 mod error;
 mod frame;
 mod handshake;
@@ -68,17 +70,20 @@ fn main() -> ExitCode {
 fn sync(mut args: Args) -> Result<ExitCode, Error> {
     let started = Instant::now();
     let mode = std::mem::replace(&mut args.progress, Mode::Off);
-    let mut outcome = client::run(&args, mode);
+    let mut pass = |outcome: &_| report::result(&args, outcome, started.elapsed());
+    let mut outcome = client::run(&args, mode, &mut pass);
     for attempt in 0..args.retry {
         let Err(Error::Connection(why)) = &outcome else {
             break;
         };
         cli::diag::report(TOOL, format_args!("{why}; connecting again"));
         wait(Duration::from_secs(1 << attempt.min(5)))?;
-        outcome = client::run(&args, Mode::Auto);
+        outcome = client::run(&args, Mode::Auto, &mut pass);
     }
     let outcome = outcome?;
-    report::result(&args, &outcome, started.elapsed())?;
+    if !args.session {
+        pass(&outcome)?;
+    }
     let differ = args.check && outcome.counts.different > 0;
     Ok(ExitCode::from(u8::from(differ)))
 }

@@ -46,6 +46,8 @@ pub(crate) enum Message {
         is_last: bool,
         runs: Vec<(u64, u64)>,
     },
+    Again,
+    Patch(Patch),
     Ping,
     End {
         root: [u8; 32],
@@ -81,6 +83,7 @@ pub(crate) struct Open {
     pub(crate) check: bool,
     pub(crate) verify: bool,
     pub(crate) is_zero: bool,
+    pub(crate) session: bool,
     pub(crate) size_rule: u8,
     pub(crate) hash: u8,
     pub(crate) force: bool,
@@ -96,6 +99,33 @@ pub(crate) struct Ready {
     pub(crate) size: u64,
     pub(crate) is_zero: bool,
     pub(crate) identity: [u8; 32],
+}
+
+/// Pages of a segment that changed since the last pass; without any, the segment became zero.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Patch {
+    pub(crate) segment: u64,
+    /// Of the segment, and of the pages that are sent.
+    pub(crate) digest: Digest,
+    pub(crate) check: Digest,
+    pub(crate) is_compressed: bool,
+    pub(crate) bitmap: Vec<u8>,
+    pub(crate) bytes: Vec<u8>,
+}
+
+impl Patch {
+    pub(crate) fn zero(segment: u64) -> Patch {
+        let (digest, check) = ([0; 16], [0; 16]);
+        let (bitmap, bytes) = (Vec::new(), Vec::new());
+        Patch {
+            segment,
+            digest,
+            check,
+            is_compressed: false,
+            bitmap,
+            bytes,
+        }
+    }
 }
 
 /// Neighbouring segments in DIGESTS.
@@ -132,7 +162,8 @@ impl Message {
             Message::Open(open) => {
                 let flags = u8::from(open.check)
                     | (u8::from(open.verify) << 1)
-                    | (u8::from(open.is_zero) << 2);
+                    | (u8::from(open.is_zero) << 2)
+                    | (u8::from(open.session) << 3);
                 out.extend([open.server_is as u8, flags, open.size_rule, open.hash]);
                 out.extend([u8::from(open.force), 0, 0, 0]);
                 out.extend(open.segment.to_le_bytes());
@@ -212,6 +243,17 @@ impl Message {
                     out.extend(count.to_le_bytes());
                 }
                 Type::Plan
+            }
+            Message::Again => Type::Again,
+            Message::Patch(patch) => {
+                out.extend(patch.segment.to_le_bytes());
+                out.extend(patch.digest);
+                out.extend(patch.check);
+                out.push(u8::from(patch.is_compressed));
+                out.extend((patch.bitmap.len() as u16).to_le_bytes());
+                out.extend(&patch.bitmap);
+                body = &patch.bytes;
+                Type::Patch
             }
             Message::Ping => Type::Ping,
             Message::End { root } => {
@@ -306,6 +348,23 @@ impl Message {
                     runs,
                 }
             }
+            Type::Again => Message::Again,
+            Type::Patch => {
+                let (segment, digest, check) = (rest.u64()?, rest.array()?, rest.array()?);
+                let [encoding] = rest.array()?;
+                let length = usize::from(rest.u16()?);
+                let bitmap = rest.take(length)?.to_vec();
+                let bytes = rest.all().to_vec();
+                let is_compressed = flag(encoding)?;
+                Message::Patch(Patch {
+                    segment,
+                    digest,
+                    check,
+                    is_compressed,
+                    bitmap,
+                    bytes,
+                })
+            }
             Type::Ping => Message::Ping,
             Type::End => Message::End {
                 root: rest.array()?,
@@ -323,7 +382,7 @@ impl Message {
 
 fn open(rest: &mut Fields) -> Result<Open, Error> {
     let [role, flags, size_rule, hash, force, zeros @ ..] = rest.array::<8>()?;
-    require(zeros == [0; 3] && flags <= 7)?;
+    require(zeros == [0; 3] && flags <= 15)?;
     let open = Open {
         server_is: match role {
             1 => Role::Source,
@@ -333,6 +392,7 @@ fn open(rest: &mut Fields) -> Result<Open, Error> {
         check: flags & 1 != 0,
         verify: flags & 2 != 0,
         is_zero: flags & 4 != 0,
+        session: flags & 8 != 0,
         size_rule,
         hash,
         force: flag(force)?,
@@ -473,6 +533,7 @@ mod tests {
                             check,
                             verify,
                             is_zero: check,
+                            session: verify,
                             size_rule,
                             hash,
                             force,
@@ -515,6 +576,18 @@ mod tests {
                 prop::collection::vec(any::<(u64, u64)>(), 0..9)
             )
                 .prop_map(|(is_last, runs)| Message::Plan { is_last, runs }),
+            (any::<(u64, [u8; 16], [u8; 16], bool)>(), bytes(), bytes()).prop_map(
+                |((segment, digest, check, is_compressed), bitmap, bytes)| {
+                    Message::Patch(Patch {
+                        segment,
+                        digest,
+                        check,
+                        is_compressed,
+                        bitmap,
+                        bytes,
+                    })
+                }
+            ),
             any::<([u8; 32], u64, u64)>().prop_map(|(root, same, different)| Message::Done {
                 root,
                 same,

@@ -7,7 +7,7 @@ use crate::source::Wanted;
 use blkcore::{AlignedBuffer, At, Clearer, Description, Extent, Kind};
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
@@ -24,6 +24,8 @@ pub(crate) struct Reader {
     file: File,
     description: Description,
     is_source: bool,
+    /// A block device that cannot be read past the page cache.
+    is_cached: bool,
     /// What SEEK_DATA said last, so that it is asked once an extent.
     extent: Mutex<Option<Extent>>,
 }
@@ -50,9 +52,11 @@ impl Reader {
         } else {
             0
         };
+        let mut is_cached = false;
         let file = match options.custom_flags(flags).open(path) {
             Err(e) if is_block && e.kind() == io::ErrorKind::InvalidInput => {
                 let file = options.custom_flags(0).open(path).map_err(fail)?;
+                is_cached = true;
                 blkcore::flush_buffers(&file).map_err(fail)?;
                 file
             }
@@ -65,6 +69,7 @@ impl Reader {
             file,
             description,
             is_source,
+            is_cached,
             extent,
         })
     }
@@ -84,21 +89,24 @@ impl Reader {
 
     /// One object has one identity, on every run of the machine it is on (PROTOCOL.md, "Opening").
     pub(crate) fn identity(&self) -> Result<[u8; 32], Error> {
-        let meta = self
-            .file
-            .metadata()
-            .map_err(|e| Error::usage(&self.path, &e))?;
-        let numbers = match self.description.kind {
-            Kind::Block => [u64::MAX, meta.rdev()],
-            _ => [meta.dev(), meta.ino()],
-        };
+        let numbers = blkcore::identity(&self.file).map_err(|e| Error::usage(&self.path, &e))?;
         let boot = fs::read("/proc/sys/kernel/random/boot_id").unwrap_or_default();
         let mut hasher = blake3::Hasher::new();
         hasher.update(&boot);
-        for number in numbers {
+        for number in numbers.unwrap_or_default() {
             hasher.update(&number.to_le_bytes());
         }
         Ok(hasher.finalize().into())
+    }
+
+    /// To be called before it is read once more: forgets what is known of it.
+    pub(crate) fn forget(&self) -> Result<(), Error> {
+        *self.extent.lock().unwrap_or_else(|e| e.into_inner()) = None;
+        if self.is_cached {
+            self.drop_cache()
+        } else {
+            Ok(())
+        }
     }
 
     /// How many whole segments from `index` on are in holes, which need not be read. Segments are
@@ -145,6 +153,9 @@ impl Reader {
 
     /// Drops what the page cache holds of it, so that the next read asks the disk.
     pub(crate) fn drop_cache(&self) -> Result<(), Error> {
+        if self.description.kind == Kind::Block && !self.is_cached {
+            return Ok(()); // It is read past the cache anyhow.
+        }
         blkcore::drop_cache(&self.file).map_err(|e| self.fail(&e))
     }
 
@@ -239,6 +250,10 @@ impl Writer {
         let fail = |e: io::Error| Error::usage(path, &e);
         let file = file.map_err(fail)?;
         let description = blkcore::describe(&file).map_err(fail)?;
+        if description.read_only {
+            let path = cli::diag::name(path);
+            return Err(Error::Refused(format!("{path}: read-only")));
+        }
         if !force && let Some(user) = blkcore::busy(&file).map_err(fail)? {
             return Err(in_use(path, Some(user)));
         }
@@ -323,7 +338,11 @@ impl Writer {
         };
         self.file.sync_data().map_err(|e| fail("fdatasync", e))?;
         if self.kind == Kind::Block {
-            blkcore::flush_buffers(&self.file).map_err(|e| fail("BLKFLSBUF", e))?;
+            match blkcore::flush_buffers(&self.file) {
+                // Without privilege it stays, and is equal to the disk: all has been written out.
+                Err(e) if e.kind() == io::ErrorKind::PermissionDenied => {}
+                flushed => flushed.map_err(|e| fail("BLKFLSBUF", e))?,
+            }
         }
         Ok(())
     }

@@ -2,10 +2,16 @@
 
 use crate::Error;
 use crate::args::Remote;
+use nix::sys::signal::SigSet;
 use std::ffi::{OsStr, OsString};
+use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// How long a transport may take to end when the session is over.
+const LINGER: Duration = Duration::from_secs(5);
 
 /// A transport that runs, with the server at its other end.
 #[derive(Debug)]
@@ -33,8 +39,14 @@ impl Connection {
         let program = OsStr::from_bytes(program);
         let mut line = remote_command.to_os_string();
         line.push(" server ");
+        let is_like_option = path.as_os_str().as_bytes().starts_with(b"-");
+        if is_like_option {
+            line.push(format!("-b {segment} -- "));
+        }
         line.push(quoted(path.as_os_str()));
-        line.push(format!(" -b {segment}"));
+        if !is_like_option {
+            line.push(format!(" -b {segment}"));
+        }
         let mut command = Command::new(program);
         command
             .args(words.map(OsStr::from_bytes))
@@ -43,7 +55,7 @@ impl Connection {
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let name = cli::diag::name(program).to_string();
         let broken = |e| Error::Connection(format!("{name}: {}", cli::diag::system_text(&e)));
-        let mut child = command.spawn().map_err(broken)?;
+        let mut child = spawn(&mut command).map_err(broken)?;
         let (input, output) = (child.stdout.take(), child.stdin.take());
         match (input, output) {
             (Some(input), Some(output)) => Ok((
@@ -60,10 +72,24 @@ impl Connection {
 
     /// Waits for the end of the transport. When it failed by itself, that is why a connection broke.
     pub(crate) fn finish(mut self, done: Result<(), Error>) -> Result<(), Error> {
-        if matches!(done, Err(Error::Interrupted(_))) {
-            let _ = self.child.kill();
+        // A transport ends with the server; one that does not is not waited for.
+        let limit = match done {
+            Err(Error::Interrupted(_)) => Duration::from_millis(500),
+            _ => LINGER,
+        };
+        let until = Instant::now() + limit;
+        while let Ok(None) = self.child.try_wait() {
+            if Instant::now() >= until {
+                let _ = self.child.kill();
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(2));
         }
         let status = self.child.wait();
+        // A signal to the whole group has ended the transport first.
+        if let (Err(Error::Connection(_)), Some(signal)) = (&done, cli::signal::stop_requested()) {
+            return Err(Error::Interrupted(signal));
+        }
         match (done, status) {
             (Err(Error::Connection(why)), Ok(status)) if !status.success() => {
                 let program = &self.program;
@@ -74,6 +100,18 @@ impl Connection {
             (done, _) => done,
         }
     }
+}
+
+/// Starts the transport with no signal blocked: a child inherits what its thread has.
+fn spawn(command: &mut Command) -> io::Result<Child> {
+    std::thread::scope(|scope| {
+        let spawned = scope.spawn(|| {
+            SigSet::all().thread_unblock()?;
+            command.spawn()
+        });
+        let broken = || io::Error::other("the thread that starts it failed");
+        spawned.join().unwrap_or_else(|_| Err(broken()))
+    })
 }
 
 /// A word as the remote shell takes it, whatever is in it.

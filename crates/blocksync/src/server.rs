@@ -1,6 +1,7 @@
 //! The server: what the client starts at the other side. It does one session over standard input and
 //! output, within what its own command line allows.
 
+use crate::again;
 use crate::args::ServerArgs;
 use crate::handshake::greet;
 use crate::layout::{Hash, Layout};
@@ -15,6 +16,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Component, Path};
 use std::sync::Arc;
 
@@ -53,6 +55,9 @@ pub(crate) fn serve(link: &mut Link, args: &ServerArgs) -> Result<(), Error> {
         .find(|h| *h as u8 == open.hash);
     let hash = hash.ok_or_else(|| unknown("hash"))?;
     let rule = SizeRule::from_byte(open.size_rule).ok_or_else(|| unknown("size rule"))?;
+    if open.session && (open.check || open.server_is == Role::Source) {
+        return Err(unknown("use of a session"));
+    }
     if !is_segment(u64::from(open.segment)) {
         return Err(unknown("segment"));
     }
@@ -80,7 +85,7 @@ pub(crate) fn serve(link: &mut Link, args: &ServerArgs) -> Result<(), Error> {
             }));
             let layout = Layout::whole(reader.size(), segment);
             session::send_plan(link, &layout);
-            session::send(link, &reader, &terms(layout, open.is_zero), &progress)?;
+            session::send(link, &reader, &terms(layout, open.is_zero), None, &progress)?;
         }
         Role::Sink => {
             args.admit_size(path, open.size)?;
@@ -95,7 +100,12 @@ pub(crate) fn serve(link: &mut Link, args: &ServerArgs) -> Result<(), Error> {
                 identity,
             }));
             let layout = session::take_plan(link, open.size, segment)?;
-            session::receive(link, &mut target, &terms(layout, is_zero), &progress)?;
+            let terms = terms(layout, is_zero);
+            let (_, mut digests) =
+                session::receive(link, &mut target, &terms, open.session, &progress)?;
+            while open.session && link.is_wanted_again()? {
+                again::receive(link, &mut target, &terms, &mut digests)?;
+            }
         }
     }
     Ok(())
@@ -110,6 +120,11 @@ pub(crate) fn open_target(
     force: bool,
 ) -> Result<Target, Error> {
     let reader = Reader::open(path, false)?;
+    let rule = match rule {
+        // To check is not to make longer or shorter.
+        SizeRule::Grow if check => SizeRule::Exact,
+        rule => rule,
+    };
     rule.check(path, reader.kind(), reader.size(), size)?;
     let writer = if check {
         None
@@ -171,12 +186,11 @@ impl ServerArgs {
             }
             // A name that is allowed may be a link to one that is not.
             let real = std::fs::canonicalize(path).map_err(|e| Error::usage(path, &e))?;
-            if real != path
-                && !self
-                    .only
-                    .iter()
-                    .any(|p| matches(p, real.as_os_str().as_bytes()))
-            {
+            let real_is_allowed = || {
+                let real = real.as_os_str().as_bytes();
+                self.only.iter().any(|pattern| matches(pattern, real))
+            };
+            if real != path && !real_is_allowed() && !is_device_name(path, &real) {
                 return refuse("a link is");
             }
         } else if let Some(only) = &self.path
@@ -198,6 +212,17 @@ impl ServerArgs {
     fn is_restricted(&self) -> bool {
         !self.only.is_empty() || self.read_only || self.write_only || self.max_size.is_some()
     }
+}
+
+/// Whether a link is the name of a block device, as volumes have theirs in `/dev/VG`. Only root makes
+/// names in `/dev`, except in its folder for shared memory and in that for message queues.
+fn is_device_name(path: &Path, real: &Path) -> bool {
+    let is_of_root = |path: &Path| {
+        let is_open = path.starts_with("/dev/shm") || path.starts_with("/dev/mqueue");
+        path.starts_with("/dev") && !is_open
+    };
+    let is_block = || std::fs::metadata(real).is_ok_and(|m| m.file_type().is_block_device());
+    is_of_root(path) && is_of_root(real) && is_block()
 }
 
 /// Whether a path has the form of a pattern: `*` stands for any bytes but `/`, `?` for one.

@@ -2,18 +2,17 @@
 //! steps that come out.
 
 use crate::Error;
+use crate::again::Sent;
 use crate::layout::{Digest, Digester, Layout};
 use crate::link::{Event, Link, Out};
 use crate::message::Message;
 use crate::object::{Reader, Writer};
 use crate::segments::{self, Found, Ordered};
 use crate::sink::{self, Own, Sink};
-use crate::source::{self, Counts, Item, Source};
+use crate::source::{self, Counts, Item, SOURCE_WINDOW, Source};
 use cli::progress::Progress;
 use std::sync::Arc;
 
-/// Bytes that the source holds while the sink decides.
-const SOURCE_WINDOW: u64 = 48 << 20;
 /// Bytes that the sink reads at once.
 const SINK_BUFFERS: u64 = 8 << 20;
 
@@ -68,7 +67,7 @@ pub(crate) fn take_plan(link: &mut Link, size: u64, segment: u64) -> Result<Layo
     }
 }
 
-fn threads() -> usize {
+pub(crate) fn threads() -> usize {
     std::thread::available_parallelism()
         .map_or(2, usize::from)
         .min(4)
@@ -79,6 +78,7 @@ pub(crate) fn send(
     link: &mut Link,
     reader: &Arc<Reader>,
     terms: &Terms,
+    sent: Option<&Sent>,
     progress: &Progress,
 ) -> Result<Counts, Error> {
     let Terms {
@@ -98,14 +98,19 @@ pub(crate) fn send(
         let event = match link.poll()? {
             Some(event) => event,
             None => {
-                // Nothing to do at once: what was gathered leaves.
-                machine.flush(&mut steps);
                 if taken == layout.count() {
                     machine.end(&mut steps);
                 }
-                act(link, &layout, steps);
-                steps = Vec::new();
-                link.wait()?
+                act(link, &layout, std::mem::take(&mut steps));
+                match link.wait_briefly()? {
+                    Some(event) => event,
+                    None => {
+                        // Nothing to do for a while: what was gathered leaves.
+                        machine.flush(&mut steps);
+                        act(link, &layout, std::mem::take(&mut steps));
+                        link.wait()?
+                    }
+                }
             }
         };
         match event {
@@ -118,6 +123,9 @@ pub(crate) fn send(
                             Item::Zeros(count)
                         }
                         Found::Segment { bytes, pages } => {
+                            if let Some(sent) = sent {
+                                sent.put(taken, &pages)?;
+                            }
                             taken += 1;
                             Item::Segment { bytes, pages }
                         }
@@ -168,8 +176,9 @@ pub(crate) fn receive(
     link: &mut Link,
     target: &mut Target,
     terms: &Terms,
+    keep_digests: bool,
     progress: &Progress,
-) -> Result<Counts, Error> {
+) -> Result<(Counts, Vec<Digest>), Error> {
     let Terms {
         layout,
         digester,
@@ -178,6 +187,9 @@ pub(crate) fn receive(
         ..
     } = terms.clone();
     let mut machine = Sink::new(layout.clone(), digester.clone(), sink_is_zero, check);
+    if keep_digests {
+        machine.keep_digests();
+    }
     let mut found = Ordered::new();
     let mut changed = Vec::new();
     if !sink_is_zero {
@@ -212,22 +224,26 @@ pub(crate) fn receive(
             std::mem::take(&mut steps),
         )? {
             progress.set(layout.total());
-            return Ok(machine.counts());
+            return Ok((machine.counts(), machine.into_digests()));
         }
         progress.set(layout.bytes_of(machine.compared()));
         let event = match link.poll()? {
             Some(event) => event,
             None => {
-                machine.flush(&mut steps);
-                perform(
-                    link,
-                    target,
-                    terms,
-                    &mut machine,
-                    &mut changed,
-                    std::mem::take(&mut steps),
-                )?;
-                link.wait()?
+                let gathered = if machine.is_urgent() {
+                    None
+                } else {
+                    link.wait_briefly()?
+                };
+                match gathered {
+                    Some(event) => event,
+                    None => {
+                        machine.flush(&mut steps);
+                        let steps = std::mem::take(&mut steps);
+                        perform(link, target, terms, &mut machine, &mut changed, steps)?;
+                        link.wait()?
+                    }
+                }
             }
         };
         match event {
@@ -290,7 +306,7 @@ fn perform(
 }
 
 /// Reads again what was changed, past the cache.
-fn verify(reader: &Reader, terms: &Terms, changed: &[Changed]) -> Result<(), Error> {
+pub(crate) fn verify(reader: &Reader, terms: &Terms, changed: &[Changed]) -> Result<(), Error> {
     if changed.is_empty() {
         return Ok(());
     }

@@ -4,6 +4,7 @@
 //! Nothing is written before the segment that it makes has the digest that the source announced.
 
 use crate::Error;
+use crate::again::Digests;
 use crate::layout::{Digest, Digester, Layout, Root};
 use crate::message::{Answer, DigestRun, Message};
 use crate::source::{Counts, Wanted};
@@ -58,6 +59,8 @@ pub(crate) struct Sink {
     pending: BTreeMap<u64, Pending>,
     written: Vec<u64>,
     root: Root,
+    /// What it will hold, for further passes.
+    digests: Option<Digests>,
     end: Option<[u8; 32]>,
     is_finished: bool,
     counts: Counts,
@@ -100,6 +103,7 @@ impl Sink {
             pending: BTreeMap::new(),
             written: Vec::new(),
             root,
+            digests: None,
             end: None,
             is_finished: false,
             counts: Counts::default(),
@@ -108,6 +112,16 @@ impl Sink {
 
     pub(crate) fn counts(&self) -> Counts {
         self.counts
+    }
+
+    /// Remembers the digests of the segments: 16 bytes each. To be called first.
+    pub(crate) fn keep_digests(&mut self) {
+        self.digests = Some(Digests::default());
+    }
+
+    /// What was remembered, at the end.
+    pub(crate) fn into_digests(self) -> Vec<Digest> {
+        self.digests.unwrap_or_default().0
     }
 
     /// How many segments were compared; those that differ may not be written yet.
@@ -164,6 +178,16 @@ impl Sink {
             let segments = std::mem::take(&mut self.written);
             steps.push(Step::Send(Message::Written { segments }));
         }
+    }
+
+    /// Whether what was gathered is for the source to act upon, or much.
+    pub(crate) fn is_urgent(&self) -> bool {
+        let is_request =
+            |(answer, _): &(Answer, u32)| matches!(answer, Answer::Refine | Answer::All);
+        let most = self.layout.window(WINDOW) as u64 / 4;
+        !self.written.is_empty()
+            || self.matched - self.answered >= most
+            || self.answers.iter().any(is_request)
     }
 
     /// The last message, once everything is on the disk; an error when the roots differ.
@@ -224,14 +248,14 @@ impl Sink {
                     let count = (*n).min(*m);
                     *n -= count;
                     *m -= count;
-                    self.root.zeros(count);
+                    self.remember(count, None);
                     self.counts.same += count;
                     self.answer(Answer::Same, count);
                 }
                 (Theirs::Zeros(n), Own::Segment(_)) => {
                     *n -= 1;
                     self.ours.pop_front();
-                    self.root.zeros(1);
+                    self.remember(1, None);
                     self.counts.different += 1;
                     if self.check {
                         self.answer(Answer::Differs, 1);
@@ -254,7 +278,7 @@ impl Sink {
                     }
                     self.theirs.pop_front();
                     self.waiting -= 1;
-                    self.root.segment(&digest);
+                    self.remember(1, Some(digest));
                     self.differs_or_same(index, digest, pages, is_zero);
                 }
             }
@@ -288,6 +312,19 @@ impl Sink {
             },
         );
         self.answer(if is_zero { Answer::All } else { Answer::Refine }, 1);
+    }
+
+    fn remember(&mut self, count: u64, digest: Option<Digest>) {
+        match digest {
+            Some(digest) => self.root.segment(&digest),
+            None => self.root.zeros(count),
+        }
+        if let Some(digests) = &mut self.digests {
+            match digest {
+                Some(digest) => digests.segment(digest),
+                None => digests.zeros(count),
+            }
+        }
     }
 
     fn answer(&mut self, answer: Answer, count: u64) {
@@ -353,14 +390,7 @@ impl Sink {
             .iter()
             .map(|page| self.layout.page(segment, *page).len())
             .sum();
-        let bytes = match is_compressed {
-            true => zstd::bulk::decompress(&bytes, len)
-                .map_err(|_| Error::protocol("data that cannot be decompressed"))?,
-            false => bytes,
-        };
-        if bytes.len() != len {
-            return Err(Error::protocol("data of a wrong length"));
-        }
+        let bytes = unpack(is_compressed, bytes, len)?;
         let mut rest = &bytes[..];
         for page in pages {
             let (this, tail) = rest.split_at(self.layout.page(segment, page).len());
@@ -400,6 +430,19 @@ impl Sink {
             steps.push(Step::Finish);
         }
     }
+}
+
+/// The bytes of DATA or PATCH, which must be `len`.
+pub(crate) fn unpack(is_compressed: bool, bytes: Vec<u8>, len: usize) -> Result<Vec<u8>, Error> {
+    let bytes = match is_compressed {
+        true => zstd::bulk::decompress(&bytes, len)
+            .map_err(|_| Error::protocol("data that cannot be decompressed"))?,
+        false => bytes,
+    };
+    if bytes.len() != len {
+        return Err(Error::protocol("data of a wrong length"));
+    }
+    Ok(bytes)
 }
 
 #[cfg(test)]

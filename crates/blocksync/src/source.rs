@@ -8,8 +8,10 @@ use crate::layout::{Digest, Digester, Layout, Root};
 use crate::message::{Answer, DigestRun, Message};
 use std::collections::BTreeMap;
 
-/// Digests in one message.
-const BATCH: u64 = 64;
+/// Bytes of segments that it holds while the sink decides.
+pub(crate) const SOURCE_WINDOW: u64 = 48 << 20;
+/// Runs in one message.
+const BATCH: usize = 64;
 
 /// What was read, in order.
 #[derive(Debug)]
@@ -41,11 +43,35 @@ pub(crate) enum Wanted {
 }
 
 impl Wanted {
+    /// What a peer asks for; `None` unless it names at least one of `pages` pages, and no others.
+    pub(crate) fn checked(bitmap: Vec<u8>, pages: usize) -> Option<Wanted> {
+        let behind = bitmap.last().map_or(0, |last| match pages % 8 {
+            0 => 0,
+            in_last => last >> in_last,
+        });
+        let is_right = bitmap.len() == pages.div_ceil(8) && behind == 0;
+        (is_right && bitmap.iter().any(|byte| *byte != 0)).then_some(Wanted::Some(bitmap))
+    }
+
     /// Whether the page is one of them.
     pub(crate) fn has(&self, page: usize) -> bool {
         match self {
             Wanted::All => true,
             Wanted::Some(bitmap) => bitmap[page / 8] & (1 << (page % 8)) != 0,
+        }
+    }
+
+    /// One bit a page, of `pages`.
+    pub(crate) fn into_bitmap(self, pages: usize) -> Vec<u8> {
+        match self {
+            Wanted::Some(bitmap) => bitmap,
+            Wanted::All => {
+                let mut bitmap = vec![0xff; pages.div_ceil(8)];
+                if let (Some(last), in_last @ 1..) = (bitmap.last_mut(), pages % 8) {
+                    *last = (1 << in_last) - 1;
+                }
+                bitmap
+            }
         }
     }
 
@@ -66,6 +92,8 @@ pub(crate) struct Source<B> {
     /// The sink is known to be zero: it gets everything unasked and answers nothing.
     is_unasked: bool,
     check: bool,
+    /// Digests in one message: a part of the window, so that it does not run empty meanwhile.
+    most: u64,
     /// The next segment to announce, and the first that is not in a message yet.
     announced: u64,
     batched: u64,
@@ -102,11 +130,13 @@ pub(crate) struct Counts {
 impl<B: Clone> Source<B> {
     pub(crate) fn new(layout: Layout, digester: Digester, sink_is_zero: bool, check: bool) -> Self {
         let root = Some(digester.root());
+        let most = (layout.window(SOURCE_WINDOW) as u64 / 3).max(1);
         Source {
             layout,
             digester,
             is_unasked: sink_is_zero,
             check,
+            most,
             announced: 0,
             batched: 0,
             batch: Vec::new(),
@@ -173,7 +203,11 @@ impl<B: Clone> Source<B> {
                 }
             }
         }
-        if self.batch.len() as u64 + (self.announced - self.batched) >= BATCH {
+        let digests = |run: &DigestRun| match run {
+            DigestRun::Zeros(_) => 0,
+            DigestRun::Digests(digests) => digests.len() as u64,
+        };
+        if self.batch.len() >= BATCH || self.batch.iter().map(digests).sum::<u64>() >= self.most {
             self.flush(steps);
         }
     }
@@ -211,19 +245,9 @@ impl<B: Clone> Source<B> {
             Message::Answers { first, runs } => self.answers(first, &runs, steps)?,
             Message::Need { segment, bitmap } => {
                 let pages = self.layout.pages(segment_below(segment, self.announced)?);
-                let odd = bitmap
-                    .last()
-                    .is_some_and(|last| !pages.is_multiple_of(8) && last >> (pages % 8) != 0);
-                if bitmap.len() != pages.div_ceil(8) || odd || bitmap.iter().all(|b| *b == 0) {
-                    return Err(Error::protocol("a wrong NEED"));
-                }
-                self.send(
-                    segment,
-                    &[State::Refining],
-                    Wanted::Some(bitmap),
-                    State::Sent,
-                    steps,
-                )?;
+                let wanted = Wanted::checked(bitmap, pages);
+                let wanted = wanted.ok_or_else(|| Error::protocol("a wrong NEED"))?;
+                self.send(segment, &[State::Refining], wanted, State::Sent, steps)?;
             }
             Message::Whole { segment } => {
                 let states = [State::Refining, State::Sent];
