@@ -9,14 +9,14 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::measure::{self, Measurement, Moved};
 use crate::workspace::{Scratch, build_release, find_program, root, take_value, version};
-use crate::{Result, bench_blkcore, bench_dupes, bench_sparse_dd};
+use crate::{Result, bench_blkcore, bench_blocksync, bench_dupes, bench_sparse_dd};
 
 /// The cases of one tool.
 type Suite = fn(&mut Bench) -> Result;
@@ -24,6 +24,7 @@ type Suite = fn(&mut Bench) -> Result;
 /// Tools and their cases.
 const SUITES: &[(&str, Suite)] = &[
     ("blkcore", bench_blkcore::run),
+    ("blocksync", bench_blocksync::run),
     ("dupes", bench_dupes::run),
     ("sparse-dd", bench_sparse_dd::run),
 ];
@@ -117,6 +118,35 @@ impl Bench {
         self.scratch.path()
     }
 
+    /// Where the release build of our tools is.
+    pub(crate) fn binaries(&self) -> &Path {
+        &self.binaries
+    }
+
+    /// How many rounds count.
+    pub(crate) fn runs(&self) -> usize {
+        self.runs
+    }
+
+    /// To be called before each command that is measured.
+    pub(crate) fn settle(&self) -> Result {
+        if self.cold {
+            drop_caches()?;
+        }
+        forget_own_peak();
+        Ok(())
+    }
+
+    /// Prints a table of a measure that runs by itself, and keeps it for the report.
+    pub(crate) fn table(&mut self, name: &str, lines: &[Vec<String>], remarks: &str) {
+        let mut text = format!("\n### {name}\n\n{}", markdown(lines));
+        if !remarks.is_empty() {
+            text += &format!("\n{remarks}");
+        }
+        print!("{text}");
+        self.report += &text;
+    }
+
     /// Prints lines of a measure that runs by itself, and keeps them for the report.
     pub(crate) fn note(&mut self, name: &str, lines: &str) {
         let text = format!("\n### {name}\n\n```\n{lines}```\n");
@@ -144,16 +174,13 @@ impl Bench {
                 };
                 let label = entry.contender.label;
                 prepare(label).map_err(|e| format!("{name}: {label}: {e}"))?;
-                if self.cold {
-                    drop_caches()?;
-                }
                 let mut command = entry.contender.command(program);
                 command
                     .current_dir(self.scratch.path())
                     .stdin(Stdio::null())
                     .stdout(create(&stdout)?)
                     .stderr(create(&stderr)?);
-                forget_own_peak();
+                self.settle()?;
                 let measurement = measure::run(&mut command)?;
                 let result = if measurement.status.success() {
                     verify(label, &stdout)
@@ -359,8 +386,31 @@ impl<'a> Row<'a> {
     }
 }
 
+/// Compares as far as the source goes: a device may be longer.
+pub(crate) fn equal(source: &Path, copy: &Path) -> Result {
+    let size = fs::metadata(source).map_err(|e| e.to_string())?.len();
+    let mut command = Command::new("cmp");
+    let status = command
+        .args(["-n", &size.to_string()])
+        .arg(source)
+        .arg(copy)
+        .status();
+    match status.map_err(|e| format!("cmp: {e}"))?.success() {
+        true => Ok(()),
+        false => Err("the copy differs".to_owned()),
+    }
+}
+
+/// Removes a file that may not be there.
+pub(crate) fn remove(path: &Path) -> Result {
+    match fs::remove_file(path) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(format!("{}: {e}", path.display())),
+        _ => Ok(()),
+    }
+}
+
 /// The middle of the values; of an even number the mean of the two in the middle.
-fn median_of(mut values: Vec<f64>) -> f64 {
+pub(crate) fn median_of(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;
     match values.len() {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::Result;
-use crate::bench::{Bench, Case, Contender, Random};
+use crate::bench::{Bench, Case, Contender, Random, equal, remove};
 use crate::workspace::find_program;
 
 /// Writes an image.
@@ -232,26 +232,4 @@ fn dense_image(path: &Path) -> io::Result<()> {
         file.write_all(&block)?;
     }
     file.sync_all()
-}
-
-/// Compares as far as the source goes: a device may be longer.
-fn equal(source: &Path, copy: &Path) -> Result {
-    let size = fs::metadata(source).map_err(|e| e.to_string())?.len();
-    let mut command = Command::new("cmp");
-    let status = command
-        .args(["-n", &size.to_string()])
-        .arg(source)
-        .arg(copy)
-        .status();
-    match status.map_err(|e| format!("cmp: {e}"))?.success() {
-        true => Ok(()),
-        false => Err("the copy differs".to_owned()),
-    }
-}
-
-fn remove(path: &Path) -> Result {
-    match fs::remove_file(path) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(format!("{}: {e}", path.display())),
-        _ => Ok(()),
-    }
 }

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::workspace::{Scratch, build_release, find_program};
-use crate::{Result, demo_dupes, demo_sparse_dd, setup};
+use crate::{Result, demo_blocksync, demo_dupes, demo_sparse_dd, setup};
 
 /// A tool's demo.
 type Demo = fn(&Stage) -> Result;
@@ -19,6 +19,7 @@ type Demo = fn(&Stage) -> Result;
 /// Tools and their demos.
 pub(crate) const DEMOS: &[(&str, Demo)] = &[
     ("sparse-dd", demo_sparse_dd::run),
+    ("blocksync", demo_blocksync::run),
     ("dupes", demo_dupes::run),
 ];
 

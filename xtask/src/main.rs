@@ -8,17 +8,21 @@
 mod agreement;
 mod bench;
 mod bench_blkcore;
+mod bench_blocksync;
 mod bench_dupes;
 mod bench_sparse_dd;
 mod check;
 mod completions;
+mod delay;
 mod demo;
+mod demo_blocksync;
 mod demo_dupes;
 mod demo_sparse_dd;
 mod install;
 mod lexer;
 mod licences;
 mod measure;
+mod network;
 mod options;
 mod setup;
 mod test;
@@ -30,12 +34,15 @@ use std::process::ExitCode;
 /// Trouble ends a command with one line that is ready to print.
 type Result<T = ()> = std::result::Result<T, String>;
 
+/// What a command does with the words after its name.
+type Run = fn(&[OsString]) -> Result;
+
 /// One command: its name, its operands, what it does in one line, and the function.
 pub(crate) struct Command {
     pub(crate) name: &'static str,
     operands: &'static str,
     summary: &'static str,
-    run: fn(&[OsString]) -> Result,
+    run: Run,
 }
 
 /// The dispatch table, in the order in which a newcomer meets the commands.
@@ -78,6 +85,9 @@ pub(crate) const COMMANDS: &[Command] = &[
     },
 ];
 
+/// What `bench` starts in its network namespaces. Not for people.
+const HIDDEN: &[(&str, Run)] = &[("bench-delay", delay::run), ("bench-serve", network::serve)];
+
 fn usage() -> String {
     let mut text = String::from("Usage: cargo xtask COMMAND [ARG]...\n\nCommands:\n");
     for command in COMMANDS {
@@ -98,11 +108,13 @@ fn main() -> ExitCode {
         print!("{}", usage());
         return ExitCode::SUCCESS;
     }
-    let Some(command) = COMMANDS.iter().find(|command| command.name == name) else {
+    let shown = COMMANDS.iter().map(|command| (command.name, command.run));
+    let mut all = shown.chain(HIDDEN.iter().copied());
+    let Some((_, run)) = all.find(|(known, _)| *known == name) else {
         eprint!("xtask: {name}: no such command\n\n{}", usage());
         return ExitCode::from(2);
     };
-    match (command.run)(rest) {
+    match run(rest) {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
             eprintln!("xtask {name}: {message}");

@@ -52,6 +52,20 @@ const TEST: &[Need] = &[
         apk: "sfdisk",
     },
     Need {
+        program: "ssh",
+        apt: "openssh-client",
+        dnf: "openssh-clients",
+        pacman: "openssh",
+        apk: "openssh-client",
+    },
+    Need {
+        program: "sshd",
+        apt: "openssh-server",
+        dnf: "openssh-server",
+        pacman: "openssh",
+        apk: "openssh-server",
+    },
+    Need {
         program: "losetup",
         apt: "mount",
         dnf: "util-linux",

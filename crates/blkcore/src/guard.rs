@@ -53,6 +53,16 @@ pub fn overlaps(a: &File, b: &File) -> io::Result<bool> {
     })
 }
 
+/// Numbers that tell an object from all others on this machine while it runs: the device, inode and
+/// first byte of what the object finally is. A loop device has those of its file, a partition those of
+/// its place on the disk. `None` for streams and directories.
+///
+/// # Errors
+/// What fstat(2) says.
+pub fn identity(file: &File) -> io::Result<Option<[u64; 3]>> {
+    Ok(Places::of(file)?.map(|places| places.identity()))
+}
+
 /// Who uses an open file or block device, as far as `/proc` and `/sys` tell: a mount or swap on it
 /// or on something that lies on or below it, or a device built upon it. For block devices
 /// [`open_exclusive`] is the proof; this finds the reason. For image files this is all there is.
@@ -183,6 +193,9 @@ mod tests {
         let open = |p: &Path| File::open(p).unwrap();
         assert!(overlaps(&open(&a), &open(&link)).unwrap());
         assert!(!overlaps(&open(&a), &open(&b)).unwrap());
+        let identity = |p: &Path| identity(&open(p)).unwrap().unwrap();
+        assert_eq!(identity(&a), identity(&link));
+        assert_ne!(identity(&a), identity(&b));
         assert_eq!(busy(&open(&a)).unwrap(), None);
         let null = open(Path::new("/dev/null"));
         assert!(!overlaps(&null, &null).unwrap());

@@ -79,6 +79,15 @@ impl Places {
         })
     }
 
+    /// Device, inode (none for a device) and first byte of the object's own place.
+    pub(crate) fn identity(&self) -> [u64; 3] {
+        let start = self.own.range.start;
+        match self.own.base {
+            Base::File { device, inode } => [device, inode, start],
+            Base::Block { device } => [u64::MAX, device, start],
+        }
+    }
+
     /// Those of `range` of a block device.
     pub(crate) fn of_device(device: u64, range: Extent, depth: usize) -> Places {
         let own = Place {
