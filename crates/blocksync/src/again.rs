@@ -150,12 +150,12 @@ pub(crate) fn send(
                             }
                             taken += count;
                         }
-                        Found::Segment { bytes, pages } => {
-                            let digest = terms.digester.segment(&pages);
+                        Found::Segment { bytes, digest } => {
                             root.segment(&digest);
+                            let pages = terms.digester.pages(bytes.as_ref());
                             if let Some(wanted) = sent.exchange(taken, &pages)? {
                                 window.insert(taken, Some(bytes.clone()));
-                                let check = check_of(&terms.digester, &wanted, &pages);
+                                let check = check_of(terms, taken, &wanted, bytes.as_ref());
                                 let layout = layout.clone();
                                 let segment = taken;
                                 link.put(Out::Patch {
@@ -295,19 +295,9 @@ fn apply(target: &mut Target, terms: &Terms, patch: Patch) -> Result<Digest, Err
     }
     let wanted = Wanted::checked(bitmap, layout.pages(segment))
         .ok_or_else(|| Error::protocol("a patch with wrong pages"))?;
-    let lengths = (0..layout.pages(segment)).filter(|page| wanted.has(*page));
-    let lengths: Vec<usize> = lengths
-        .map(|page| layout.page(segment, page).len())
-        .collect();
-    let bytes = crate::sink::unpack(is_compressed, bytes, lengths.iter().sum())?;
-    let mut rest = &bytes[..];
-    let mut pages = Vec::new();
-    for length in lengths {
-        let (page, tail) = rest.split_at(length);
-        pages.push(terms.digester.page(page));
-        rest = tail;
-    }
-    if terms.digester.segment(&pages) != check || digest == ZERO {
+    let len = wanted.ranges(layout, segment).total() as usize;
+    let bytes = crate::sink::unpack(is_compressed, bytes, len)?;
+    if terms.digester.of(&bytes) != check || digest == ZERO {
         let why = format!("segment {segment} does not have the digest that was announced");
         return Err(Error::Verify(why));
     }
@@ -316,13 +306,12 @@ fn apply(target: &mut Target, terms: &Terms, patch: Patch) -> Result<Digest, Err
 }
 
 /// The digest over the wanted pages only.
-fn check_of(digester: &Digester, wanted: &Wanted, pages: &[Digest]) -> Digest {
-    let wanted = pages
-        .iter()
-        .enumerate()
-        .filter(|(page, _)| wanted.has(*page));
-    let wanted: Vec<Digest> = wanted.map(|(_, digest)| *digest).collect();
-    digester.segment(&wanted)
+fn check_of(terms: &Terms, segment: u64, wanted: &Wanted, bytes: &[u8]) -> Digest {
+    let mut hashing = terms.digester.begin();
+    for range in wanted.ranges(&terms.layout, segment).iter() {
+        hashing.update(&bytes[range.start as usize..range.end as usize]);
+    }
+    hashing.finish()
 }
 
 fn root_of(digester: &Digester, digests: &[Digest]) -> [u8; 32] {

@@ -1,7 +1,7 @@
 //! How an object is cut into segments and pages, and the digests of these (PROTOCOL.md, "Units" and
 //! "Digests").
 
-use blkcore::{Extent, ExtentList, is_zero};
+use blkcore::{Extent, ExtentList};
 use sha2::Digest as _;
 use std::sync::Arc;
 
@@ -169,7 +169,6 @@ pub(crate) enum Hash {
 pub(crate) struct Digester {
     key: [u8; 32],
     hash: Hash,
-    zero_page: Digest,
 }
 
 impl Digester {
@@ -177,64 +176,30 @@ impl Digester {
     pub(crate) fn new(hash: Hash, source_salt: &[u8; 16], sink_salt: &[u8; 16]) -> Digester {
         let salts = [*source_salt, *sink_salt].concat();
         let key = blake3::derive_key("blkutils blocksync 1 digest key", &salts);
-        let mut digester = Digester {
-            key,
-            hash,
-            zero_page: [0; 16],
-        };
-        digester.zero_page = digester.digest(&[0; PAGE as usize]);
-        digester
+        Digester { key, hash }
     }
 
-    fn digest(&self, bytes: &[u8]) -> Digest {
-        let whole: [u8; 32] = match self.hash {
-            Hash::Blake3 => blake3::keyed_hash(&self.key, bytes).into(),
-            Hash::Sha256 => sha2::Sha256::new_with_prefix(self.key)
-                .chain_update(bytes)
-                .finalize()
-                .into(),
-        };
-        std::array::from_fn(|i| whole[i])
-    }
-
-    /// Of one page.
-    pub(crate) fn page(&self, bytes: &[u8]) -> Digest {
-        if bytes.len() == PAGE as usize && is_zero(bytes) {
-            return self.zero_page;
+    /// A digest of no bytes yet.
+    pub(crate) fn begin(&self) -> Hashing {
+        match self.hash {
+            Hash::Blake3 => Hashing::Blake3(Box::new(blake3::Hasher::new_keyed(&self.key))),
+            Hash::Sha256 => Hashing::Sha256(sha2::Sha256::new_with_prefix(self.key)),
         }
-        self.digest(bytes)
     }
 
-    /// Of each page of a segment; `None` when all of it is zero.
-    pub(crate) fn pages(&self, segment: &[u8]) -> Option<Vec<Digest>> {
-        let pages: Vec<Digest> = segment
+    /// Of all bytes of a segment.
+    pub(crate) fn of(&self, bytes: &[u8]) -> Digest {
+        let mut hashing = self.begin();
+        hashing.update(bytes);
+        hashing.finish()
+    }
+
+    /// Of each page of a segment.
+    pub(crate) fn pages(&self, segment: &[u8]) -> Vec<Digest> {
+        segment
             .chunks(PAGE as usize)
-            .map(|p| self.page(p))
-            .collect();
-        let seems_zero = pages
-            .iter()
-            .rev()
-            .skip(1)
-            .all(|page| *page == self.zero_page);
-        if seems_zero && is_zero(segment) {
-            None
-        } else {
-            Some(pages)
-        }
-    }
-
-    /// Of a segment with these pages.
-    pub(crate) fn segment(&self, pages: &[Digest]) -> Digest {
-        self.digest(pages.as_flattened())
-    }
-
-    /// The pages of a segment of zeros.
-    pub(crate) fn zero_pages(&self, layout: &Layout, index: u64) -> Vec<Digest> {
-        let pages = layout.pages(index);
-        let mut out = vec![self.zero_page; pages];
-        let last = layout.page(index, pages - 1).len();
-        out[pages - 1] = self.page(&[0; PAGE as usize][..last]);
-        out
+            .map(|page| self.of(page))
+            .collect()
     }
 
     /// A root of no segments yet.
@@ -243,6 +208,43 @@ impl Digester {
             hasher: blake3::Hasher::new_keyed(&self.key),
             zeros: 0,
         }
+    }
+}
+
+/// The prefix of each page of a segment: where they differ, so do the pages.
+pub(crate) fn prefixes(segment: &[u8]) -> Vec<[u8; 3]> {
+    let pages = segment.chunks(PAGE as usize);
+    pages
+        .map(|page| {
+            let [a, b, c, _] = crc32fast::hash(page).to_le_bytes();
+            [a, b, c]
+        })
+        .collect()
+}
+
+/// A digest under way.
+#[derive(Clone, Debug)]
+pub(crate) enum Hashing {
+    Blake3(Box<blake3::Hasher>),
+    Sha256(sha2::Sha256),
+}
+
+impl Hashing {
+    pub(crate) fn update(&mut self, bytes: &[u8]) {
+        match self {
+            Hashing::Blake3(hasher) => {
+                hasher.update(bytes);
+            }
+            Hashing::Sha256(hasher) => hasher.update(bytes),
+        }
+    }
+
+    pub(crate) fn finish(self) -> Digest {
+        let whole: [u8; 32] = match self {
+            Hashing::Blake3(hasher) => hasher.finalize().into(),
+            Hashing::Sha256(hasher) => hasher.finalize().into(),
+        };
+        std::array::from_fn(|i| whole[i])
     }
 }
 
@@ -297,23 +299,29 @@ mod tests {
         let one = Digester::new(Hash::Blake3, &[1; 16], &[2; 16]);
         let two = Digester::new(Hash::Blake3, &[2; 16], &[1; 16]);
         let sha = Digester::new(Hash::Sha256, &[1; 16], &[2; 16]);
-        assert_ne!(one.page(b"x"), two.page(b"x"));
-        assert_ne!(one.page(b"x"), sha.page(b"x"));
-        assert_eq!(one.page(&[0; 4096]), one.digest(&[0; 4096]));
+        assert_ne!(one.of(b"x"), two.of(b"x"));
+        assert_ne!(one.of(b"x"), sha.of(b"x"));
+        for digester in [one, sha] {
+            let mut hashing = digester.begin();
+            [&b"ab"[..], b"", b"c"]
+                .iter()
+                .for_each(|part| hashing.update(part));
+            assert_eq!(hashing.finish(), digester.of(b"abc"));
+        }
     }
 
     #[test]
-    fn only_zeros_are_zero() {
+    fn every_page_has_its_digests() {
         let digester = Digester::new(Hash::Blake3, &[0; 16], &[0; 16]);
         for len in [1, 4095, 4096, 4097, 65536] {
-            let mut bytes = vec![0; len];
-            assert!(digester.pages(&bytes).is_none());
-            bytes[len - 1] = 1;
-            assert_eq!(digester.pages(&bytes).unwrap().len(), len.div_ceil(4096));
+            let bytes = vec![3; len];
+            let pages = digester.pages(&bytes);
+            assert_eq!(
+                (pages.len(), prefixes(&bytes).len()),
+                (len.div_ceil(4096), len.div_ceil(4096))
+            );
+            assert_eq!(pages[0], digester.of(&bytes[..len.min(4096)]));
         }
-        let layout = Layout::whole(5000, 65536);
-        let want: Vec<_> = [0; 5000].chunks(4096).map(|p| digester.page(p)).collect();
-        assert_eq!(digester.zero_pages(&layout, 0), want);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use crate::Error;
 use crate::layout::{Digest, Digester, Layout};
 use crate::object::Reader;
-use blkcore::AlignedBuffer;
+use blkcore::{AlignedBuffer, is_zero};
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
@@ -19,7 +19,7 @@ pub(crate) enum Found {
     Zeros(u64),
     Segment {
         bytes: Bytes,
-        pages: Vec<Digest>,
+        digest: Digest,
     },
 }
 
@@ -140,33 +140,27 @@ impl Worker {
     fn read(&self, index: u64, mut buffer: AlignedBuffer) -> Result<Found, Error> {
         let range = self.layout.range(index);
         let len = range.len() as usize;
-        let mut pages = Vec::with_capacity(self.layout.pages(index));
-        let mut is_zero = true;
+        // Nothing is hashed before something is not zero, and then what was passed over.
+        let mut hashing = None;
         let mut at = 0;
         while at < len {
-            let piece = &mut buffer[at..(at + PIECE).min(len)];
-            self.reader.read(piece, range.start + at as u64)?;
-            match self.digester.pages(piece) {
-                Some(digests) => {
-                    if is_zero {
-                        pages = self.digester.zero_pages(&self.layout, index);
-                        pages.truncate(at / crate::layout::PAGE as usize);
-                    }
-                    is_zero = false;
-                    pages.extend(digests);
-                }
-                None if is_zero => {}
-                None => {
-                    let zeros = piece.chunks(crate::layout::PAGE as usize);
-                    pages.extend(zeros.map(|page| self.digester.page(page)));
-                }
+            let end = (at + PIECE).min(len);
+            self.reader
+                .read(&mut buffer[at..end], range.start + at as u64)?;
+            if hashing.is_none() && !is_zero(&buffer[at..end]) {
+                let mut begun = self.digester.begin();
+                begun.update(&buffer[..at]);
+                hashing = Some(begun);
             }
-            at += piece.len();
+            if let Some(hashing) = &mut hashing {
+                hashing.update(&buffer[at..end]);
+            }
+            at = end;
         }
-        if is_zero {
+        let Some(hashing) = hashing else {
             let _ = self.home.send(buffer);
             return Ok(Found::Zeros(1));
-        }
+        };
         let lent = Lent {
             buffer: Some(buffer),
             len,
@@ -174,7 +168,7 @@ impl Worker {
         };
         Ok(Found::Segment {
             bytes: Bytes(Arc::new(lent)),
-            pages,
+            digest: hashing.finish(),
         })
     }
 }

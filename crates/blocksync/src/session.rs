@@ -7,14 +7,14 @@ use crate::layout::{Digest, Digester, Layout};
 use crate::link::{Event, Link, Out};
 use crate::message::Message;
 use crate::object::{Reader, Writer};
-use crate::segments::{self, Found, Ordered};
+use crate::segments::{self, Bytes, Found, Ordered};
 use crate::sink::{self, Own, Sink};
 use crate::source::{self, Counts, Item, SOURCE_WINDOW, Source};
 use cli::progress::Progress;
 use std::sync::Arc;
 
-/// Bytes that the sink reads at once.
-const SINK_BUFFERS: u64 = 8 << 20;
+/// Bytes of its own that the sink holds: read ahead, or to be put together with what comes.
+const SINK_BUFFERS: u64 = 24 << 20;
 
 /// Runs of segments in one PLAN, and in all.
 const PLAN_RUNS: usize = 4000;
@@ -88,7 +88,7 @@ pub(crate) fn send(
         check,
         ..
     } = terms.clone();
-    let mut machine = Source::new(layout.clone(), digester.clone(), sink_is_zero, check);
+    let mut machine = Source::new(layout.clone(), &digester, sink_is_zero, check);
     let mut found = Ordered::new();
     let mut taken = 0;
     let buffers = layout.window(SOURCE_WINDOW);
@@ -122,12 +122,12 @@ pub(crate) fn send(
                             taken += count;
                             Item::Zeros(count)
                         }
-                        Found::Segment { bytes, pages } => {
+                        Found::Segment { bytes, digest } => {
                             if let Some(sent) = sent {
-                                sent.put(taken, &pages)?;
+                                sent.put(taken, &digester.pages(bytes.as_ref()))?;
                             }
                             taken += 1;
-                            Item::Segment { bytes, pages }
+                            Item::Segment { bytes, digest }
                         }
                     };
                     machine.item(item, &mut steps);
@@ -211,7 +211,7 @@ pub(crate) fn receive(
         {
             let own = match thing {
                 Found::Zeros(count) => Own::Zeros(count),
-                Found::Segment { pages, .. } => Own::Segment(pages),
+                Found::Segment { bytes, digest } => Own::Segment { bytes, digest },
             };
             machine.own(own, &mut steps)?;
         }
@@ -262,7 +262,7 @@ fn perform(
     link: &Link,
     target: &mut Target,
     terms: &Terms,
-    machine: &mut Sink,
+    machine: &mut Sink<Bytes>,
     changed: &mut Vec<Changed>,
     steps: Vec<sink::Step>,
 ) -> Result<bool, Error> {
@@ -316,8 +316,8 @@ pub(crate) fn verify(reader: &Reader, terms: &Terms, changed: &[Changed]) -> Res
         let range = terms.layout.range(*segment);
         let bytes = &mut buffer[..range.len() as usize];
         reader.read(bytes, range.start)?;
-        let pages = terms.digester.pages(bytes);
-        if pages.map(|pages| terms.digester.segment(&pages)) != *digest {
+        let held = (!blkcore::is_zero(bytes)).then(|| terms.digester.of(bytes));
+        if held != *digest {
             let path = cli::diag::name(reader.path());
             let why = format!(
                 "{path}: does not hold what was written at byte {}",

@@ -5,7 +5,7 @@
 
 use crate::Error;
 use crate::again::Digests;
-use crate::layout::{Digest, Digester, Layout, Root};
+use crate::layout::{Digest, Digester, Layout, Root, prefixes};
 use crate::message::{Answer, DigestRun, Message};
 use crate::source::{Counts, Wanted};
 use std::collections::{BTreeMap, VecDeque};
@@ -19,9 +19,9 @@ const WRITTEN_BATCH: usize = 16;
 
 /// What the sink holds, in order.
 #[derive(Debug)]
-pub(crate) enum Own {
+pub(crate) enum Own<B> {
     Zeros(u64),
-    Segment(Vec<Digest>),
+    Segment { bytes: B, digest: Digest },
 }
 
 /// What is to be done, in this order.
@@ -43,20 +43,20 @@ pub(crate) enum Step {
 }
 
 /// The state of the sink.
-pub(crate) struct Sink {
+pub(crate) struct Sink<B> {
     layout: Layout,
     digester: Digester,
     is_unasked: bool,
     check: bool,
     announced: u64,
     theirs: VecDeque<Theirs>,
-    ours: VecDeque<Own>,
+    ours: VecDeque<Own<B>>,
     /// Digests in `theirs`.
     waiting: usize,
     matched: u64,
     answers: Vec<(Answer, u32)>,
     answered: u64,
-    pending: BTreeMap<u64, Pending>,
+    pending: BTreeMap<u64, Pending<B>>,
     written: Vec<u64>,
     root: Root,
     /// What it will hold, for further passes.
@@ -72,16 +72,17 @@ enum Theirs {
 }
 
 /// A segment that differs and was not written yet.
-struct Pending {
+struct Pending<B> {
     digest: Digest,
-    pages: Vec<Digest>,
-    /// `None` until the digests of its pages came.
+    /// What is there now; `None` for zeros.
+    own: Option<B>,
+    /// `None` until the prefixes of its pages came.
     wanted: Option<Wanted>,
 }
 
-impl Sink {
+impl<B: AsRef<[u8]>> Sink<B> {
     /// `is_zero`: the object was said to be zero, so that everything comes unasked.
-    pub(crate) fn new(layout: Layout, digester: Digester, is_zero: bool, check: bool) -> Sink {
+    pub(crate) fn new(layout: Layout, digester: Digester, is_zero: bool, check: bool) -> Sink<B> {
         let root = digester.root();
         let ours = if is_zero {
             [Own::Zeros(layout.count())].into()
@@ -135,7 +136,7 @@ impl Sink {
     }
 
     /// Takes what comes next in the sink's own object.
-    pub(crate) fn own(&mut self, own: Own, steps: &mut Vec<Step>) -> Result<(), Error> {
+    pub(crate) fn own(&mut self, own: Own<B>, steps: &mut Vec<Step>) -> Result<(), Error> {
         self.ours.push_back(own);
         self.compare(steps)
     }
@@ -252,7 +253,7 @@ impl Sink {
                     self.counts.same += count;
                     self.answer(Answer::Same, count);
                 }
-                (Theirs::Zeros(n), Own::Segment(_)) => {
+                (Theirs::Zeros(n), Own::Segment { .. }) => {
                     *n -= 1;
                     self.ours.pop_front();
                     self.remember(1, None);
@@ -266,20 +267,20 @@ impl Sink {
                 }
                 (Theirs::Digest(digest), ours) => {
                     let digest = *digest;
-                    let (pages, is_zero) = match ours {
+                    let own = match ours {
                         Own::Zeros(m) => {
                             *m -= 1;
-                            (self.digester.zero_pages(&self.layout, index), true)
+                            None
                         }
-                        Own::Segment(pages) => (std::mem::take(pages), false),
+                        Own::Segment { .. } => match self.ours.pop_front() {
+                            Some(Own::Segment { bytes, digest }) => Some((bytes, digest)),
+                            _ => None,
+                        },
                     };
-                    if !is_zero {
-                        self.ours.pop_front();
-                    }
                     self.theirs.pop_front();
                     self.waiting -= 1;
                     self.remember(1, Some(digest));
-                    self.differs_or_same(index, digest, pages, is_zero);
+                    self.differs_or_same(index, digest, own);
                 }
             }
             if matches!(self.theirs.front(), Some(Theirs::Zeros(0))) {
@@ -293,8 +294,8 @@ impl Sink {
         Ok(())
     }
 
-    fn differs_or_same(&mut self, index: u64, digest: Digest, pages: Vec<Digest>, is_zero: bool) {
-        if !is_zero && self.digester.segment(&pages) == digest {
+    fn differs_or_same(&mut self, index: u64, digest: Digest, own: Option<(B, Digest)>) {
+        if own.as_ref().is_some_and(|(_, own)| *own == digest) {
             self.counts.same += 1;
             return self.answer(Answer::Same, 1);
         }
@@ -302,16 +303,20 @@ impl Sink {
         if self.check {
             return self.answer(Answer::Differs, 1);
         }
-        let wanted = is_zero.then_some(Wanted::All);
+        let own = own.map(|(bytes, _)| bytes);
+        let (wanted, answer) = match own {
+            None => (Some(Wanted::All), Answer::All),
+            Some(_) => (None, Answer::Refine),
+        };
         self.pending.insert(
             index,
             Pending {
                 digest,
-                pages,
+                own,
                 wanted,
             },
         );
-        self.answer(if is_zero { Answer::All } else { Answer::Refine }, 1);
+        self.answer(answer, 1);
     }
 
     fn remember(&mut self, count: u64, digest: Option<Digest>) {
@@ -348,20 +353,27 @@ impl Sink {
     fn pages(
         &mut self,
         segment: u64,
-        prefixes: &[[u8; 3]],
+        theirs: &[[u8; 3]],
         steps: &mut Vec<Step>,
     ) -> Result<(), Error> {
+        let unasked = || Error::protocol("pages that were not asked for");
         let pending = self
             .pending
             .get_mut(&segment)
             .filter(|p| p.wanted.is_none());
-        let pending = pending.filter(|p| p.pages.len() == prefixes.len());
-        let pending = pending.ok_or_else(|| Error::protocol("pages that were not asked for"))?;
-        let mut bitmap = vec![0; prefixes.len().div_ceil(8)];
-        for (page, (own, prefix)) in pending.pages.iter().zip(prefixes).enumerate() {
-            if own[..3] != *prefix {
-                bitmap[page / 8] |= 1 << (page % 8);
-            }
+        let pending = pending.ok_or_else(unasked)?;
+        let own = pending.own.as_ref().map(|own| prefixes(own.as_ref()));
+        let own = own
+            .filter(|own| own.len() == theirs.len())
+            .ok_or_else(unasked)?;
+        let mut bitmap = vec![0; own.len().div_ceil(8)];
+        for (page, _) in own
+            .iter()
+            .zip(theirs)
+            .enumerate()
+            .filter(|(_, (a, b))| a != b)
+        {
+            bitmap[page / 8] |= 1 << (page % 8);
         }
         if bitmap.iter().all(|byte| *byte == 0) {
             pending.wanted = Some(Wanted::All);
@@ -383,21 +395,25 @@ impl Sink {
         let unasked = || Error::protocol("data that was not asked for");
         let pending = self.pending.get_mut(&segment).ok_or_else(unasked)?;
         let wanted = pending.wanted.clone().ok_or_else(unasked)?;
-        let pages: Vec<usize> = (0..pending.pages.len())
-            .filter(|p| wanted.has(*p))
-            .collect();
-        let len = pages
-            .iter()
-            .map(|page| self.layout.page(segment, *page).len())
-            .sum();
-        let bytes = unpack(is_compressed, bytes, len)?;
-        let mut rest = &bytes[..];
-        for page in pages {
-            let (this, tail) = rest.split_at(self.layout.page(segment, page).len());
-            pending.pages[page] = self.digester.page(this);
-            rest = tail;
+        let ranges = wanted.ranges(&self.layout, segment);
+        let bytes = unpack(is_compressed, bytes, ranges.total() as usize)?;
+        // The segment as it would be: what is there, and in between what came.
+        let own = pending.own.as_ref().map_or(&[][..], |own| own.as_ref());
+        let mut hashing = self.digester.begin();
+        let (mut rest, mut at) = (&bytes[..], 0);
+        for range in ranges.iter() {
+            let (start, end) = (range.start as usize, range.end as usize);
+            if at < start {
+                hashing.update(&own[at..start]);
+            }
+            let (these, tail) = rest.split_at(end - start);
+            hashing.update(these);
+            (rest, at) = (tail, end);
         }
-        if self.digester.segment(&pending.pages) == pending.digest {
+        if at < own.len() && wanted != Wanted::All {
+            hashing.update(&own[at..]);
+        }
+        if hashing.finish() == pending.digest {
             let digest = pending.digest;
             self.pending.remove(&segment);
             steps.push(Step::Write {
@@ -463,7 +479,7 @@ mod tests {
     struct Pair {
         layout: Layout,
         source: Source<Vec<u8>>,
-        sink: Sink,
+        sink: Sink<Vec<u8>>,
         from: Vec<u8>,
         to: Vec<u8>,
         data: u64,
@@ -475,7 +491,7 @@ mod tests {
             let layout = Layout::whole(from.len() as u64, SEGMENT);
             Pair {
                 layout: layout.clone(),
-                source: Source::new(layout.clone(), digester(), is_zero, check),
+                source: Source::new(layout.clone(), &digester(), is_zero, check),
                 sink: Sink::new(layout.clone(), digester(), is_zero, check),
                 from: from.to_vec(),
                 to: to.to_vec(),
@@ -495,9 +511,11 @@ mod tests {
                         let range = self.layout.range(read);
                         let bytes = self.from[range.start as usize..range.end as usize].to_vec();
                         read += 1;
-                        let item = match digester().pages(&bytes) {
-                            Some(pages) => Item::Segment { bytes, pages },
-                            None => Item::Zeros(1),
+                        let item = if blkcore::is_zero(&bytes) {
+                            Item::Zeros(1)
+                        } else {
+                            let digest = digester().of(&bytes);
+                            Item::Segment { bytes, digest }
                         };
                         self.source.item(item, &mut source_steps);
                     }
@@ -510,9 +528,14 @@ mod tests {
                         let range = self.layout.range(own);
                         let bytes = &self.to[range.start as usize..range.end as usize];
                         own += 1;
-                        let item = match digester().pages(bytes) {
-                            Some(pages) => Own::Segment(pages),
-                            None => Own::Zeros(1),
+                        let item = if blkcore::is_zero(bytes) {
+                            Own::Zeros(1)
+                        } else {
+                            let digest = digester().of(bytes);
+                            Own::Segment {
+                                bytes: bytes.to_vec(),
+                                digest,
+                            }
                         };
                         self.sink.own(item, &mut sink_steps)?;
                     }
@@ -672,8 +695,8 @@ mod tests {
             let from = vec![7; 6 * SEGMENT as usize];
             let mut pair = Pair::new(&from, &vec![1; from.len()], false, false);
             for index in 0..6 {
-                pair.sink.own(Own::Segment(vec![[index; 16]; 4]), &mut Vec::new()).unwrap();
-                let item = Item::Segment { bytes: vec![7; 4], pages: vec![[index; 16]; 4] };
+                pair.sink.own(Own::Segment { bytes: vec![1; SEGMENT as usize], digest: [index; 16] }, &mut Vec::new()).unwrap();
+                let item = Item::Segment { bytes: vec![7; SEGMENT as usize], digest: [index; 16] };
                 pair.source.item(item, &mut Vec::new());
             }
             pair.source.flush(&mut Vec::new());

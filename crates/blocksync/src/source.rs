@@ -4,7 +4,7 @@
 //! bytes, and there are only so many buffers.
 
 use crate::Error;
-use crate::layout::{Digest, Digester, Layout, Root};
+use crate::layout::{Digest, Digester, Layout, Root, prefixes};
 use crate::message::{Answer, DigestRun, Message};
 use std::collections::BTreeMap;
 
@@ -18,8 +18,8 @@ const BATCH: usize = 64;
 pub(crate) enum Item<B> {
     /// So many segments of zeros.
     Zeros(u64),
-    /// A segment that is not zero: its bytes, and the digests of its pages.
-    Segment { bytes: B, pages: Vec<Digest> },
+    /// A segment that is not zero.
+    Segment { bytes: B, digest: Digest },
 }
 
 /// What is to be done.
@@ -88,7 +88,6 @@ impl Wanted {
 /// The state of the source.
 pub(crate) struct Source<B> {
     layout: Layout,
-    digester: Digester,
     /// The sink is known to be zero: it gets everything unasked and answers nothing.
     is_unasked: bool,
     check: bool,
@@ -108,7 +107,6 @@ pub(crate) struct Source<B> {
 /// A segment that was announced and is not finished.
 struct Entry<B> {
     bytes: B,
-    pages: Vec<Digest>,
     state: State,
 }
 
@@ -127,13 +125,17 @@ pub(crate) struct Counts {
     pub(crate) different: u64,
 }
 
-impl<B: Clone> Source<B> {
-    pub(crate) fn new(layout: Layout, digester: Digester, sink_is_zero: bool, check: bool) -> Self {
+impl<B: Clone + AsRef<[u8]>> Source<B> {
+    pub(crate) fn new(
+        layout: Layout,
+        digester: &Digester,
+        sink_is_zero: bool,
+        check: bool,
+    ) -> Self {
         let root = Some(digester.root());
         let most = (layout.window(SOURCE_WINDOW) as u64 / 3).max(1);
         Source {
             layout,
-            digester,
             is_unasked: sink_is_zero,
             check,
             most,
@@ -170,8 +172,7 @@ impl<B: Clone> Source<B> {
                     count -= u64::from(part);
                 }
             }
-            Item::Segment { bytes, pages } => {
-                let digest = self.digester.segment(&pages);
+            Item::Segment { bytes, digest } => {
                 root.segment(&digest);
                 match self.batch.last_mut() {
                     Some(DigestRun::Digests(digests)) => digests.push(digest),
@@ -188,7 +189,6 @@ impl<B: Clone> Source<B> {
                     segment,
                     Entry {
                         bytes: bytes.clone(),
-                        pages,
                         state,
                     },
                 );
@@ -303,7 +303,7 @@ impl<B: Clone> Source<B> {
                     for segment in range {
                         let entry = self.entry(segment, &[State::Announced])?;
                         entry.state = State::Refining;
-                        let prefixes = entry.pages.iter().map(|d| [d[0], d[1], d[2]]).collect();
+                        let prefixes = prefixes(entry.bytes.as_ref());
                         steps.push(Step::Send(Message::Pages { segment, prefixes }));
                     }
                 }
