@@ -1278,6 +1278,8 @@ fn nonsense() -> Vec<(&'static str, Vec<u8>, i32)> {
     long[..4].copy_from_slice(&u32::MAX.to_le_bytes());
     let mut large = frame(9, 1, &[]);
     large[..4].copy_from_slice(&(17u32 << 20).to_le_bytes());
+    let mut short = frame(5, 1, &[]);
+    short[..4].copy_from_slice(&60_000u32.to_le_bytes());
     vec![
         ("nothing", Vec::new(), 3),
         ("a line", b"Welcome to host!\nmore\n".to_vec(), 3),
@@ -1293,7 +1295,8 @@ fn nonsense() -> Vec<(&'static str, Vec<u8>, i32)> {
         ("a wrong reserved byte", damaged(13), 4),
         ("a wrong number", damaged(16), 4),
         ("a huge length", after_hello(&long), 4),
-        ("a length without data", after_hello(&large), 3),
+        ("more data than a segment has", after_hello(&large), 4),
+        ("a length without data", after_hello(&short), 3),
         (
             "no hello",
             [PREAMBLE, &frame(11, 0, &[]), &frame(10, 1, &[0; 8])].concat(),

@@ -7,7 +7,7 @@ use crate::layout::{Digest, Digester, Layout};
 use crate::link::{Event, Link, Out};
 use crate::message::{Message, Patch};
 use crate::object::Reader;
-use crate::segments::{self, Bytes, Found, Ordered};
+use crate::segments::{self, Bytes, Found};
 use crate::session::{Target, Terms, threads, verify};
 use crate::source::{Counts, SOURCE_WINDOW, Wanted};
 use cli::progress::Progress;
@@ -117,7 +117,7 @@ pub(crate) fn send(
     link.send(Message::Again);
     reader.forget()?;
     let buffers = layout.window(SOURCE_WINDOW);
-    segments::start(
+    let mut found = segments::start(
         reader,
         layout,
         &terms.digester,
@@ -125,7 +125,6 @@ pub(crate) fn send(
         threads(),
         link.feed(),
     );
-    let mut found = Ordered::new();
     let mut window: BTreeMap<u64, Option<Bytes>> = BTreeMap::new();
     let mut root = Some(terms.digester.root());
     let (mut taken, mut own_root) = (0, [0; 32]);

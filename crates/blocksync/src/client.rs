@@ -139,6 +139,7 @@ fn talk(
     other: &Path,
     pass: &mut dyn FnMut(&Outcome) -> Result<(), Error>,
 ) -> Result<Outcome, Error> {
+    link.take_segments(args.segment);
     let greeting = greet(link)?;
     let identity = reader.identity()?;
     let own = PathBuf::from(reader.path());

@@ -11,8 +11,10 @@ const PREAMBLE: [u8; 8] = *b"\0blksync";
 const HEADER: usize = 16;
 /// How much noise before the preamble is shown.
 const NOISE: usize = 200;
-/// The largest segment, with room for what stands around it in DATA.
-const LARGEST: usize = (16 << 20) + (1 << 20);
+/// Room for what stands around a segment in DATA and PATCH.
+const AROUND: usize = 16 << 10;
+/// The largest segment, with that.
+const LARGEST: usize = (16 << 20) + AROUND;
 
 /// The types of frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +62,16 @@ impl Type {
 
     fn from_byte(byte: u8) -> Option<Type> {
         Type::ALL.into_iter().find(|t| *t as u8 == byte)
+    }
+
+    /// Whether its payload may have this length, where segments have at most `segment` bytes.
+    fn allows(self, length: usize, segment: usize) -> bool {
+        let (least, most) = self.lengths();
+        let most = match self {
+            Type::Data | Type::Patch => most.min(segment + AROUND),
+            _ => most,
+        };
+        (least..=most).contains(&length)
     }
 
     /// Least and greatest length of its payload in bytes.
@@ -173,8 +185,9 @@ impl<R: Read> FrameReader<R> {
         )))
     }
 
-    /// The next frame; `None` when the stream ends between two of them.
-    pub(crate) fn read(&mut self) -> Result<Option<(Type, Vec<u8>)>, Error> {
+    /// The next frame; `None` when the stream ends between two of them. Data is for segments of
+    /// `segment` bytes at the most.
+    pub(crate) fn read(&mut self, segment: usize) -> Result<Option<(Type, Vec<u8>)>, Error> {
         let mut header = [0; HEADER];
         let got = read_up_to(&mut self.stream, &mut header)?;
         if got == 0 {
@@ -186,7 +199,7 @@ impl<R: Read> FrameReader<R> {
         let word = |at: usize| u32::from_le_bytes([0, 1, 2, 3].map(|i| header[at + i]));
         let (length, sequence, crc) = (word(0) as usize, word(8), word(12));
         let kind = Type::from_byte(header[4]).filter(|_| header[5..8] == [0; 3]);
-        let Some(kind) = kind.filter(|k| (k.lengths().0..=k.lengths().1).contains(&length)) else {
+        let Some(kind) = kind.filter(|kind| kind.allows(length, segment)) else {
             return Err(Error::protocol(format!(
                 "frame of type {} and {length} bytes",
                 header[4]
@@ -255,7 +268,7 @@ mod tests {
     fn read_all(bytes: &[u8]) -> Result<Vec<(Type, Vec<u8>)>, Error> {
         let mut reader = FrameReader::new(bytes)?;
         let mut frames = Vec::new();
-        while let Some(frame) = reader.read()? {
+        while let Some(frame) = reader.read(1 << 20)? {
             frames.push(frame);
         }
         Ok(frames)

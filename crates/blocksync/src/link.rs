@@ -9,7 +9,7 @@ use crate::segments::{Bytes, Found};
 use crate::source::Wanted;
 use std::io::{self, BufWriter, Read, Write};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{
     Receiver, RecvTimeoutError, Sender, SyncSender, TryRecvError, channel, sync_channel,
 };
@@ -74,11 +74,13 @@ pub(crate) struct Link {
     may_end: bool,
 }
 
-/// Bytes of frames, both ways.
+/// Bytes of frames, both ways, and how large they may be.
 #[derive(Debug, Default)]
 pub(crate) struct Traffic {
     sent: AtomicU64,
     received: AtomicU64,
+    /// The largest segment that is taken; none before that is agreed upon.
+    segment: AtomicUsize,
 }
 
 impl Link {
@@ -243,9 +245,16 @@ impl Link {
         }
     }
 
+    /// From now on data for segments of this size is taken.
+    pub(crate) fn take_segments(&self, segment: u64) {
+        self.traffic
+            .segment
+            .store(segment as usize, Ordering::Relaxed);
+    }
+
     /// Bytes sent and received.
     pub(crate) fn traffic(&self) -> (u64, u64) {
-        let Traffic { sent, received } = &*self.traffic;
+        let Traffic { sent, received, .. } = &*self.traffic;
         (
             sent.load(Ordering::Relaxed),
             received.load(Ordering::Relaxed),
@@ -280,7 +289,7 @@ fn read_messages(
     traffic: &Traffic,
 ) -> Result<(), Error> {
     let mut frames = FrameReader::new(io::BufReader::with_capacity(128 << 10, input))?;
-    while let Some((kind, payload)) = frames.read()? {
+    while let Some((kind, payload)) = frames.read(traffic.segment.load(Ordering::Relaxed))? {
         traffic
             .received
             .fetch_add(16 + payload.len() as u64, Ordering::Relaxed);

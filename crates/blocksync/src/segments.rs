@@ -6,8 +6,10 @@ use crate::layout::{Digest, Digester, Layout};
 use crate::object::Reader;
 use blkcore::{AlignedBuffer, is_zero};
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
+use std::time::Duration;
 
 /// Bytes read at once: hashed while they are in the cache.
 const PIECE: usize = 256 << 10;
@@ -52,6 +54,11 @@ impl Drop for Lent {
     }
 }
 
+/// How far reading may run ahead of what was taken in order: zeros hold no buffer.
+const AHEAD: u64 = 4096;
+/// How often that is looked at.
+const PAUSE: Duration = Duration::from_millis(1);
+
 /// The next thing to read.
 struct Plan {
     next: u64,
@@ -60,7 +67,8 @@ struct Plan {
 
 /// Starts `threads` that read all of `reader`, holding at most `buffers` segments, and call `give`
 /// with what they found, in any order but numbered from 0 on; after an error with nothing more.
-/// `give` returns false to stop them.
+/// `give` returns false to stop them. What they give is to be put into what is returned, and taken
+/// from there in order.
 pub(crate) fn start(
     reader: &Arc<Reader>,
     layout: &Layout,
@@ -68,7 +76,8 @@ pub(crate) fn start(
     buffers: usize,
     threads: usize,
     give: impl Fn(u64, Result<Found, Error>) -> bool + Clone + Send + 'static,
-) {
+) -> Ordered<Found> {
+    let taken = Arc::new(AtomicU64::new(0));
     let (home, pool) = channel();
     for _ in 0..buffers {
         let _ = home.send(AlignedBuffer::new(layout.segment() as usize, 4096));
@@ -86,9 +95,14 @@ pub(crate) fn start(
             pool: Arc::clone(&pool),
             home: home.clone(),
             plan: Arc::clone(&plan),
+            taken: Arc::downgrade(&taken),
         };
         let give = give.clone();
         std::thread::spawn(move || while worker.turn(&give) {});
+    }
+    Ordered {
+        taken,
+        early: BTreeMap::new(),
     }
 }
 
@@ -99,6 +113,7 @@ struct Worker {
     pool: Arc<Mutex<Receiver<AlignedBuffer>>>,
     home: Sender<AlignedBuffer>,
     plan: Arc<Mutex<Plan>>,
+    taken: Weak<AtomicU64>,
 }
 
 impl Worker {
@@ -128,6 +143,16 @@ impl Worker {
         };
         plan.next += holes.max(1);
         drop(plan);
+        // Whoever takes may be gone.
+        while sequence
+            > self
+                .taken
+                .upgrade()
+                .map_or(u64::MAX - AHEAD, |n| n.load(Relaxed))
+                + AHEAD
+        {
+            std::thread::sleep(PAUSE);
+        }
         if holes > 0 {
             let _ = self.home.send(buffer);
             return give(sequence, Ok(Found::Zeros(holes)));
@@ -173,29 +198,33 @@ impl Worker {
     }
 }
 
-/// Puts numbered things in order.
+/// Puts what was found in order.
 #[derive(Debug)]
 pub(crate) struct Ordered<T> {
-    next: u64,
+    /// How many were taken: the number of the next one. The readers keep near.
+    taken: Arc<AtomicU64>,
     early: BTreeMap<u64, T>,
 }
 
 impl<T> Ordered<T> {
-    pub(crate) fn new() -> Ordered<T> {
-        Ordered {
-            next: 0,
-            early: BTreeMap::new(),
-        }
-    }
-
     pub(crate) fn put(&mut self, number: u64, thing: T) {
         self.early.insert(number, thing);
     }
 
     /// The next one, if it is there.
     pub(crate) fn next(&mut self) -> Option<T> {
-        let thing = self.early.remove(&self.next)?;
-        self.next += 1;
+        let thing = self.early.remove(&self.taken.load(Relaxed))?;
+        self.taken.fetch_add(1, Relaxed);
         Some(thing)
+    }
+}
+
+/// Of nothing that is read.
+impl<T> Default for Ordered<T> {
+    fn default() -> Ordered<T> {
+        Ordered {
+            taken: Arc::default(),
+            early: BTreeMap::new(),
+        }
     }
 }

@@ -65,6 +65,7 @@ pub(crate) fn serve(link: &mut Link, args: &ServerArgs) -> Result<(), Error> {
     args.admit(path, &open)?;
     let progress = Progress::start(Mode::Off, "compared", None);
     let segment = u64::from(open.segment);
+    link.take_segments(segment);
     let terms = |layout: Layout, sink_is_zero: bool| Terms {
         layout,
         digester: salts.digester(hash, open.server_is),

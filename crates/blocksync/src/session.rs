@@ -89,10 +89,9 @@ pub(crate) fn send(
         ..
     } = terms.clone();
     let mut machine = Source::new(layout.clone(), &digester, sink_is_zero, check);
-    let mut found = Ordered::new();
     let mut taken = 0;
     let buffers = layout.window(SOURCE_WINDOW);
-    segments::start(reader, &layout, &digester, buffers, threads(), link.feed());
+    let mut found = segments::start(reader, &layout, &digester, buffers, threads(), link.feed());
     loop {
         let mut steps = Vec::new();
         let event = match link.poll()? {
@@ -190,11 +189,11 @@ pub(crate) fn receive(
     if keep_digests {
         machine.keep_digests();
     }
-    let mut found = Ordered::new();
+    let mut found = Ordered::default();
     let mut changed = Vec::new();
     if !sink_is_zero {
         let buffers = layout.window(SINK_BUFFERS).max(2);
-        segments::start(
+        found = segments::start(
             &target.reader,
             &layout,
             &digester,
