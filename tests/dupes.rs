@@ -349,6 +349,55 @@ fn bind_mounts_are_seen_once() {
 }
 
 #[test]
+fn a_bind_mount_may_have_other_folders_below() {
+    let test = "a_bind_mount_may_have_other_folders_below";
+    let t = Tree::new();
+    t.dir("z/sub");
+    t.dir("0");
+    if !can(test, true, &["mount", "umount"]) {
+        return;
+    }
+    must(
+        "mount",
+        ["-t", "tmpfs", "none", t.path("z/sub").to_str().unwrap()],
+    );
+    for name in ["z/sub/f", "z/sub/g", "z/h"] {
+        t.write(name, "hello");
+    }
+    must(
+        "mount",
+        [
+            OsStr::new("--bind"),
+            t.path("z").as_ref(),
+            t.path("0").as_ref(),
+        ],
+    );
+    let runs: Vec<Ran> = (0..20)
+        .map(|n| t.run([["-q", "z", "0"], ["-q", "0", "z"]][n % 2]))
+        .collect();
+    must("umount", [t.path("0")]);
+    must("umount", [t.path("z/sub")]);
+    for ran in runs {
+        assert_eq!(ran.exits(0).out(), "0/h\nz/sub/f\nz/sub/g\n\n");
+    }
+}
+
+#[test]
+fn a_list_without_end_and_a_closed_one() {
+    let t = Tree::new();
+    let ran = t.run(["-q", "--files-from=/dev/zero"]).exits(2);
+    assert_eq!(ran.stderr, "dupes: /dev/zero: File name too long\n");
+    let mut shell = command("sh");
+    shell.current_dir(t.path(".")).args([
+        "-c",
+        "exec \"$0\" -q - <&-",
+        env!("CARGO_BIN_EXE_dupes"),
+    ]);
+    let ran = run(&mut shell).exits(2);
+    assert_eq!(ran.stderr, "dupes: standard input: Bad file descriptor\n");
+}
+
+#[test]
 fn links_are_followed_as_operands_only() {
     let t = Tree::new();
     t.write("d/real1", "content");

@@ -17,9 +17,10 @@ pub(crate) const LEAST_SIZE: u64 = 64 * 1024;
 /// How much of a file is asked about at a time, and how many extents are kept of the answer.
 const WINDOW: u64 = 256 << 20;
 const MOST_PIECES: usize = 512;
+const LEAST_WINDOW: u64 = 1 << 20;
 
-/// `linux/magic.h`, and bcachefs.
-const SHARING: [u64; 4] = [0x9123_683e, 0x5846_5342, 0x7461_636f, 0xca45_1a4e];
+/// `linux/magic.h`. (Not bcachefs: its map does not tell which of its devices an extent is on.)
+const SHARING: [u64; 3] = [0x9123_683e, 0x5846_5342, 0x7461_636f];
 
 /// A file system that can share blocks, as the number of its device; `None` for others.
 #[derive(Debug, Default)]
@@ -81,10 +82,14 @@ pub(crate) struct Place {
 pub(crate) struct Blocks {
     file_system: u64,
     size: u64,
+    /// How much to ask about next.
+    stride: u64,
     window: Extent,
     /// Of the window, up to the first extent that is not plain.
     pieces: Vec<Piece>,
-    plain_until: u64,
+    /// What lies among them and proves nothing.
+    obscure: Vec<Extent>,
+    known_until: u64,
 }
 
 impl Blocks {
@@ -100,18 +105,20 @@ impl Blocks {
         Some(Blocks {
             file_system,
             size,
+            stride: LEAST_WINDOW,
             window,
             pieces: Vec::new(),
-            plain_until: 0,
+            obscure: Vec::new(),
+            known_until: 0,
         })
     }
 
     /// Where `range` lies, if all of it is known.
     pub(crate) fn place(&mut self, file: &File, range: Extent) -> Option<Place> {
-        if range.start < self.window.start || range.end > self.plain_until {
+        if range.start < self.window.start || range.end > self.known_until {
             self.ask(file, range.start).ok()?;
         }
-        if range.end > self.plain_until {
+        if range.end > self.known_until || self.next_obscure(range.start) < range.end {
             return None;
         }
         let first = self
@@ -129,8 +136,10 @@ impl Blocks {
 
     /// Up to where both files lie in the same place from `start`, on which both must be known.
     pub(crate) fn agree_until(&self, other: &Blocks, start: u64) -> u64 {
-        let end = self.plain_until.min(other.plain_until);
-        let known = |b: &Blocks| b.window.start <= start && start < b.plain_until;
+        let end = self.known_until.min(other.known_until);
+        let obscure = self.next_obscure(start).min(other.next_obscure(start));
+        let end = end.min(obscure).max(start);
+        let known = |b: &Blocks| b.window.start <= start && start < b.known_until;
         if self.file_system != other.file_system || !known(self) || !known(other) {
             return start;
         }
@@ -156,21 +165,35 @@ impl Blocks {
         }
     }
 
+    /// Where the first byte from `start` on is of which nothing is known.
+    fn next_obscure(&self, start: u64) -> u64 {
+        let next = self.obscure.partition_point(|o| o.end <= start);
+        self.obscure.get(next).map_or(u64::MAX, |o| o.start)
+    }
+
     fn ask(&mut self, file: &File, start: u64) -> io::Result<()> {
         self.window = Extent::new(
             start,
-            self.size.min(start.saturating_add(WINDOW)).max(start),
+            self.size.min(start.saturating_add(self.stride)).max(start),
         );
         self.pieces.clear();
-        self.plain_until = self.window.end;
+        self.obscure.clear();
+        self.known_until = self.window.end;
         for e in blkcore::fiemap(file, self.window, false)? {
             let logical = e.logical.intersect(self.window);
             if logical.is_empty() {
                 continue;
             }
-            if !e.is_plain() || e.is_unwritten() || self.pieces.len() == MOST_PIECES {
-                self.plain_until = logical.start;
+            if self.pieces.len() + self.obscure.len() >= MOST_PIECES {
+                self.known_until = logical.start;
                 break;
+            }
+            if !e.is_plain() || e.is_unwritten() {
+                match self.obscure.last_mut() {
+                    Some(last) if last.end == logical.start => last.end = logical.end,
+                    _ => self.obscure.push(logical),
+                }
+                continue;
             }
             let physical = e.physical + (logical.start - e.logical.start);
             match self.pieces.last_mut() {
@@ -180,6 +203,11 @@ impl Blocks {
                 _ => self.pieces.push(Piece { logical, physical }),
             }
         }
+        // Extents that would not be kept cost as much as others.
+        self.stride = match self.pieces.len() + self.obscure.len() >= MOST_PIECES {
+            true => (self.known_until - start).max(LEAST_WINDOW),
+            false => (self.stride * 4).min(WINDOW),
+        };
         Ok(())
     }
 }
@@ -207,7 +235,7 @@ impl Piece {
 mod tests {
     use super::*;
 
-    fn blocks(pieces: &[(u64, u64, u64)], plain_until: u64) -> Blocks {
+    fn blocks(pieces: &[(u64, u64, u64)], known_until: u64) -> Blocks {
         let piece = |(start, end, physical): &(u64, u64, u64)| Piece {
             logical: Extent::new(*start, *end),
             physical: *physical,
@@ -215,9 +243,11 @@ mod tests {
         Blocks {
             file_system: 1,
             size: 100,
+            stride: LEAST_WINDOW,
             window: Extent::new(0, 100),
             pieces: pieces.iter().map(piece).collect(),
-            plain_until,
+            obscure: Vec::new(),
+            known_until,
         }
     }
 

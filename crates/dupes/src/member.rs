@@ -27,6 +27,12 @@ pub(crate) struct Scan<'a> {
 }
 
 impl<'a> Scan<'a> {
+    /// Counts `each` bytes of `files` files as compared.
+    pub(crate) fn count(&self, each: u64, files: usize) {
+        // Sparse files may claim more in all than can be counted.
+        self.progress.add(each.saturating_mul(files as u64));
+    }
+
     pub(crate) fn new(
         tree: &'a Tree,
         limits: &'a Limits,

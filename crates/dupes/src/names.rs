@@ -1,9 +1,10 @@
 //! The names to start from: operands, and lists of names in files or on standard input.
 
 use crate::problems::Problems;
+use rustix::io::Errno;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Read};
 use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 
@@ -15,6 +16,9 @@ pub(crate) enum Source {
     /// A list of names; `-` is standard input.
     List(OsString),
 }
+
+/// A name in a list that is as long (bytes) is no name: the list may be anything.
+const LONGEST: u64 = 1 << 20;
 
 /// How many names are handed on at a time.
 const BATCH: usize = 512;
@@ -56,14 +60,17 @@ fn push(batch: &mut Vec<OsString>, name: OsString, take: &mut impl FnMut(Vec<OsS
 
 fn read(list: &OsStr, nul: bool, mut take: impl FnMut(OsString)) -> io::Result<()> {
     let mut reader: Box<dyn BufRead> = match list == "-" {
-        true => Box::new(io::stdin().lock()),
+        true => Box::new(BufReader::new(File::from(cli::input::descriptor()?))),
         false => Box::new(BufReader::new(File::open(Path::new(list))?)),
     };
     let end = if nul { 0 } else { b'\n' };
     loop {
         let mut name = Vec::new();
-        if reader.read_until(end, &mut name)? == 0 {
+        if reader.by_ref().take(LONGEST).read_until(end, &mut name)? == 0 {
             return Ok(());
+        }
+        if name.len() as u64 == LONGEST {
+            return Err(Errno::NAMETOOLONG.into());
         }
         if name.last() == Some(&end) {
             name.pop();

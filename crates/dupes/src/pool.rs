@@ -12,6 +12,7 @@ use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::Builder;
 
 /// A part with less left to read is finished by the thread that split it off, unless another
 /// thread has nothing to do.
@@ -40,7 +41,10 @@ pub(crate) fn compare(scan: &Scan, classes: &[SizeClass]) -> (Groups, u64) {
     };
     std::thread::scope(|scope| {
         for _ in 1..scan.limits.threads.min(scan.tree.files.len()) {
-            scope.spawn(|| pool.work());
+            let spawned = Builder::new().spawn_scoped(scope, || pool.work());
+            if spawned.is_err() {
+                break; // Fewer threads do it too.
+            }
         }
         pool.work();
     });
@@ -207,7 +211,7 @@ impl<'p, 'a> Pool<'p, 'a> {
                 let (before, each) = (class.members.len(), class.uncounted());
                 let parts = class.split(step, &outcome.verdicts, block_max);
                 let left: usize = parts.iter().map(|p| p.members.len()).sum();
-                scan.progress.add(each * (before - left) as u64);
+                scan.count(each, before - left);
                 self.share_out(parts, own);
                 return;
             }
@@ -221,7 +225,7 @@ impl<'p, 'a> Pool<'p, 'a> {
                 newly += class.skip_to(data);
             }
             if newly > 0 {
-                scan.progress.add(newly * class.members.len() as u64);
+                scan.count(newly, class.members.len());
             }
         }
     }
@@ -328,7 +332,7 @@ impl<'p, 'a> Pool<'p, 'a> {
         });
         let until = until.min().unwrap_or(front);
         let newly = class.skip_to(until);
-        self.scan.progress.add(newly * class.members.len() as u64);
+        self.scan.count(newly, class.members.len());
     }
 
     /// Takes a class whose members are equal to the last byte into the result.

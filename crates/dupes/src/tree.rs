@@ -1,9 +1,10 @@
 //! All names in little room: folders that know their parent, and one arena of names.
 //!
 //! A file takes 32 bytes and its own name; its path is put together when it is needed. A folder is
-//! known by its device and inode number, so that one reached twice (operands that overlap, bind
-//! mounts) is kept once; of its paths the one that comes first in the order of bytes is used,
-//! whichever thread came first.
+//! known by its mount, device and inode number, so that one reached twice (operands that overlap) is
+//! kept once; of its paths the one that comes first in the order of bytes is used, whichever thread
+//! came first. Under another mount it may have other folders below it, and is looked at again: its
+//! files are folded as hard links are.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -97,7 +98,7 @@ pub(crate) struct Tree {
     dirs: Vec<Dir>,
     pub(crate) files: Vec<File>,
     devices: Vec<u64>,
-    seen: HashMap<(u64, u64), DirId>,
+    seen: HashMap<(u64, u64, u64), DirId>,
     /// Other ways to a folder: its parent there, and its name.
     aliases: Vec<(DirId, DirId, u64)>,
     /// How many regular files were found, empty ones too.
@@ -105,13 +106,13 @@ pub(crate) struct Tree {
 }
 
 impl Tree {
-    /// Adds a folder by its device and inode number, with its files; `None` if it is there
+    /// Adds a folder by its mount, device and inode number, with its files; `None` if it is there
     /// already, under this name or another.
     pub(crate) fn add_dir(
         &mut self,
         parent: DirId,
         name: &[u8],
-        identity: (u64, u64),
+        identity: (u64, u64, u64),
         listing: &Listing,
     ) -> Option<DirId> {
         let id = DirId(u32::try_from(self.dirs.len()).expect("fewer than 2^32 folders"));
@@ -287,11 +288,11 @@ mod tests {
     fn paths_keep_the_spelling_of_the_operand() {
         let mut tree = Tree::default();
         let root = tree
-            .add_dir(DirId::NONE, b"/", (1, 1), &listing(&["f"]))
+            .add_dir(DirId::NONE, b"/", (0, 1, 1), &listing(&["f"]))
             .unwrap();
-        tree.add_dir(root, b"sub", (1, 2), &listing(&["g"]))
+        tree.add_dir(root, b"sub", (0, 1, 2), &listing(&["g"]))
             .unwrap();
-        tree.add_dir(DirId::NONE, b"./x//", (1, 3), &listing(&["h"]))
+        tree.add_dir(DirId::NONE, b"./x//", (0, 1, 3), &listing(&["h"]))
             .unwrap();
         tree.add_operands(&listing(&["a/b", "c"]));
         assert_eq!(paths(&tree), ["/f", "/sub/g", "./x//h", "a/b", "c"]);
@@ -305,16 +306,17 @@ mod tests {
             let mut tree = Tree::default();
             let names: [&[u8]; 2] = if swap { [b"c", b"z"] } else { [b"z", b"c"] };
             let z = tree
-                .add_dir(DirId::NONE, names[0], (1, 1), &listing(&[]))
+                .add_dir(DirId::NONE, names[0], (0, 1, 1), &listing(&[]))
                 .unwrap();
-            let b = tree.add_dir(z, b"b", (1, 2), &listing(&["f"])).unwrap();
-            tree.add_dir(b, b"deep", (1, 3), &listing(&["g"])).unwrap();
+            let b = tree.add_dir(z, b"b", (0, 1, 2), &listing(&["f"])).unwrap();
+            tree.add_dir(b, b"deep", (0, 1, 3), &listing(&["g"]))
+                .unwrap();
             assert!(
-                tree.add_dir(DirId::NONE, b"d", (1, 2), &listing(&["f"]))
+                tree.add_dir(DirId::NONE, b"d", (0, 1, 2), &listing(&["f"]))
                     .is_none()
             );
             assert!(
-                tree.add_dir(DirId::NONE, names[1], (1, 1), &listing(&[]))
+                tree.add_dir(DirId::NONE, names[1], (0, 1, 1), &listing(&[]))
                     .is_none()
             );
             tree.settle();
@@ -329,10 +331,10 @@ mod tests {
     fn a_folder_inside_itself_makes_no_circle() {
         let mut tree = Tree::default();
         let x = tree
-            .add_dir(DirId::NONE, b"x", (1, 1), &listing(&["f"]))
+            .add_dir(DirId::NONE, b"x", (0, 1, 1), &listing(&["f"]))
             .unwrap();
-        let y = tree.add_dir(x, b"y", (1, 2), &listing(&[])).unwrap();
-        assert!(tree.add_dir(y, b"x", (1, 1), &listing(&["f"])).is_none());
+        let y = tree.add_dir(x, b"y", (0, 1, 2), &listing(&[])).unwrap();
+        assert!(tree.add_dir(y, b"x", (0, 1, 1), &listing(&["f"])).is_none());
         tree.settle();
         assert_eq!(paths(&tree), ["x/f"]);
     }

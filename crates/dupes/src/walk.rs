@@ -10,7 +10,9 @@ use crate::names::{self, Source};
 use crate::open;
 use crate::problems::{Problem, Problems};
 use crate::tree::{DirId, Found, Listing, Traits, Tree};
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, Stat, fstat, openat, statat};
+use rustix::fs::{
+    AtFlags, FileType, Mode, OFlags, RawDir, Stat, StatxFlags, fstat, openat, statat, statx,
+};
 use rustix::io::Errno;
 use std::ffi::{CStr, CString, OsString};
 use std::mem::MaybeUninit;
@@ -18,6 +20,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::Builder;
 
 /// Room for what one getdents64 call returns.
 const ENTRIES: usize = 32 * 1024;
@@ -39,7 +42,10 @@ pub(crate) fn walk(sources: Vec<Source>, nul: bool, limits: &Limits, problems: &
     };
     std::thread::scope(|scope| {
         for _ in 1..limits.threads {
-            scope.spawn(|| Walker::new(&walk).run());
+            let spawned = Builder::new().spawn_scoped(scope, || Walker::new(&walk).run());
+            if spawned.is_err() {
+                break; // Fewer threads do it too.
+            }
         }
         names::each(sources, nul, problems, |batch| {
             walk.hand_over([Item::Names(batch)])
@@ -248,7 +254,7 @@ impl<'w, 'a> Walker<'w, 'a> {
         let mut failed = Vec::new();
         let read = self.read_entries(&fd);
         self.look_at_files(&fd, &mut failed);
-        let identity = (stat.st_dev, stat.st_ino);
+        let identity = (mount_of(&fd), stat.st_dev, stat.st_ino);
         let added = self
             .walk
             .tree()
@@ -339,4 +345,11 @@ impl<'w, 'a> Walker<'w, 'a> {
         self.walk.tree().path_in(parent, name, &mut path);
         self.walk.problems.failed(&path, problem);
     }
+}
+
+/// The number of the mount by which a folder was reached: under another one it may have other folders
+/// mounted below it. 0 where the kernel does not tell.
+fn mount_of(folder: &OwnedFd) -> u64 {
+    let told = statx(folder, c"", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID);
+    told.map_or(0, |stat| stat.stx_mnt_id)
 }
