@@ -46,7 +46,7 @@ pub(crate) struct Limits {
 }
 
 impl Limits {
-    /// For the contents of files at most `memory` bytes, if that is enough for two blocks of 4 KiB
+    /// For the contents of files at most `memory` bytes, if that is enough for two blocks of 8 KiB
     /// a thread.
     pub(crate) fn new(memory: u64) -> Limits {
         let free = free_descriptors();
