@@ -9,14 +9,14 @@ use crate::demo::DEMOS;
 use crate::workspace::{cargo, find_program, read, root, run as run_command, tools, version};
 use crate::{COMMANDS, Result, agreement, licences};
 
-/// Sections of a manual page, in their order.
+/// Sections of a manual page, in the order of mdoc(7), which mandoc checks too.
 const SECTIONS: &[&str] = &[
     "NAME",
     "SYNOPSIS",
     "DESCRIPTION",
-    "EXIT STATUS",
     "ENVIRONMENT",
     "FILES",
+    "EXIT STATUS",
     "EXAMPLES",
     "SEE ALSO",
     "STANDARDS",
