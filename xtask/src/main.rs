@@ -19,6 +19,7 @@ mod demo_blocksync;
 mod demo_dupes;
 mod demo_sparse_dd;
 mod install;
+mod lab;
 mod lexer;
 mod licences;
 mod measure;
@@ -49,7 +50,7 @@ pub(crate) struct Command {
 pub(crate) const COMMANDS: &[Command] = &[
     Command {
         name: "setup",
-        operands: "[--build]",
+        operands: "[--build | --lab]",
         summary: "install the system packages that building and testing need",
         run: setup::run,
     },
@@ -82,6 +83,12 @@ pub(crate) const COMMANDS: &[Command] = &[
         operands: "[--runs=N] [--cold] [--dir=DIR] [--write] [CRATE]...",
         summary: "measure the tools side by side with installed peers",
         run: bench::run,
+    },
+    Command {
+        name: "lab",
+        operands: "xen [--runs=N] [--seed=N] [--keep] [--list] [SCENARIO]...",
+        summary: "try the tools on real machines in emulation",
+        run: lab::run,
     },
 ];
 

@@ -74,6 +74,27 @@ const TEST: &[Need] = &[
     },
 ];
 
+/// What `lab` needs beside them. Its machines are Debian's, whatever this one is.
+const LAB: &[Need] = &[
+    Need::same("mmdebstrap", "mmdebstrap"),
+    Need {
+        program: "qemu-system-x86_64",
+        apt: "qemu-system-x86",
+        dnf: "qemu-system-x86-core",
+        pacman: "qemu-system-x86",
+        apk: "qemu-system-x86_64",
+    },
+    Need::same("cpio", "cpio"),
+    Need {
+        program: "ssh",
+        apt: "openssh-client",
+        dnf: "openssh-clients",
+        pacman: "openssh",
+        apk: "openssh-client",
+    },
+    Need::same("mke2fs", "e2fsprogs"),
+];
+
 /// Which packages are asked for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Scope {
@@ -81,6 +102,8 @@ pub(crate) enum Scope {
     Build,
     /// What building, the tests and `check` need.
     All,
+    /// What building and the lab need.
+    Lab,
 }
 
 /// A package manager.
@@ -159,11 +182,12 @@ impl Manager {
     }
 }
 
-/// Runs `setup`; `--build` leaves out what only the tests use.
+/// Runs `setup`; `--build` leaves out what only the tests use, `--lab` is for the lab instead of them.
 pub(crate) fn run(arguments: &[OsString]) -> Result {
     let scope = match arguments {
         [] => Scope::All,
         [word] if word == "--build" => Scope::Build,
+        [word] if word == "--lab" => Scope::Lab,
         [word, ..] => return Err(format!("{}: unknown argument", word.display())),
     };
     // A person at a terminal can be asked for a password.
@@ -179,6 +203,7 @@ pub(crate) fn ensure(scope: Scope, may_ask: bool) -> Result {
     let wanted = match scope {
         Scope::Build => BUILD.iter().chain(&[]),
         Scope::All => BUILD.iter().chain(TEST),
+        Scope::Lab => BUILD.iter().chain(LAB),
     };
     let missing: Vec<&Need> = wanted
         .filter(|need| find_program(need.program).is_none())

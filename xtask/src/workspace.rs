@@ -72,7 +72,15 @@ pub(crate) fn run(command: &mut Command) -> Result {
 
 /// Builds the default members in release mode and returns the folder that the binaries are in.
 pub(crate) fn build_release() -> Result<PathBuf> {
-    run(cargo().args(["build", "--release", "--locked"]))?;
+    build_release_of(&[])
+}
+
+/// Builds these packages, or the default members if none is named, and returns the same folder.
+pub(crate) fn build_release_of(packages: &[&str]) -> Result<PathBuf> {
+    let packages = packages.iter().flat_map(|name| ["-p", name]);
+    run(cargo()
+        .args(["build", "--release", "--locked"])
+        .args(packages))?;
     // We are TARGET/debug/xtask. This also holds with CARGO_TARGET_DIR and with build.target.
     let own = env::current_exe().map_err(|e| format!("own path: {e}"))?;
     match own.ancestors().nth(2) {
