@@ -1,0 +1,533 @@
+//! A migration: the steps at the real hosts.
+
+use crate::args::Args;
+use crate::error::Error;
+use crate::instance;
+use crate::journal::{self, Journal, Lock, Side};
+use crate::memory::{Terms, Transfer};
+use crate::owner::Held;
+use crate::passes::{self, Blocksync, Pass, Passes};
+use crate::plan::{self, Create, Facts, Mode, Plan};
+use crate::report;
+use crate::shell::{Reach, Shell, quoted};
+use crate::step::{self, Hands, Mark, Outcome, Step, Trouble};
+use crate::survey::{self, Place, Room, Volume};
+use crate::toolstack;
+use cli::progress::Progress;
+use std::path::PathBuf;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long a stopped domain's requests to its disks may take to end.
+const SETTLES: Duration = Duration::from_secs(60);
+/// How long to look for a target that is not heard of after it was told to start.
+const SEARCH: Duration = Duration::from_secs(60);
+
+/// Migrates, or shows the plan.
+pub(crate) fn run(args: &Args) -> Result<(), Error> {
+    let token = token()?;
+    let (source, target) = (Shell::open(&args.source())?, Shell::open(&args.target())?);
+    let state = state_dir();
+    for (shell, place) in [(&source, "here"), (&target, "at the target")] {
+        if journal::read(shell, &args.domain)?.is_some() {
+            let why = format!(
+                "{}: a migration of it was not ended; its journal is {place}",
+                args.domain
+            );
+            return Err(Error::Recover(why));
+        }
+        if !args.dry_run {
+            take_lock(shell, args, &token)?;
+        }
+    }
+    let plan = make_plan(&source, &target, args);
+    let plan = match plan {
+        Ok(plan) if args.dry_run => {
+            report::plan(args, &plan)?;
+            return if plan.against.is_empty() {
+                Ok(())
+            } else {
+                Err(Error::Impossible(vec![]))
+            };
+        }
+        Ok(plan) if plan.against.is_empty() => plan,
+        refused => {
+            unlock(&source, &target);
+            return Err(refused.map_or_else(Error::from, |plan| Error::Impossible(plan.against)));
+        }
+    };
+    for note in &plan.notes {
+        cli::diag::report(crate::TOOL, format_args!("{}: {note}", args.domain));
+    }
+    let mut migration = Migration {
+        blocksync: args.blocksync(),
+        socket: PathBuf::from(state).join(format!("{token}.sock")),
+        args,
+        token,
+        source,
+        target,
+        reach: args.target(),
+        plan,
+        passes: None,
+        all: Vec::new(),
+        transfer: None,
+        inflight: Vec::new(),
+        stopped: None,
+        pause: None,
+        troubles: Vec::new(),
+        going: false,
+    };
+    let outcome = step::drive(&mut migration);
+    migration.ended(outcome)
+}
+
+/// Names this migration, in the journals and locks of both hosts.
+fn token() -> Result<String, Error> {
+    let path = "/proc/sys/kernel/random/uuid";
+    let text = std::fs::read_to_string(path)
+        .map_err(|e| Error::NotMoved(format!("{path}: {}", cli::diag::system_text(&e))))?;
+    Ok(text.trim().replace('-', ""))
+}
+
+/// Where this host keeps journals, as its shell knows it too.
+pub(crate) fn state_dir() -> String {
+    let set = std::env::var("XEN_MIGRATE_STATE_DIR")
+        .ok()
+        .filter(|dir| !dir.is_empty());
+    set.unwrap_or_else(|| "/var/lib/xen-migrate".to_owned())
+}
+
+fn take_lock(shell: &Shell, args: &Args, token: &str) -> Result<(), Error> {
+    match journal::lock(shell, &args.domain, token)? {
+        Lock::Taken => Ok(()),
+        Lock::Own => Err(Error::Impossible(vec![
+            "the target is this host".to_owned(),
+        ])),
+        Lock::Busy => {
+            let why = format!(
+                "{}: {}: another run of xen-migrate works on it",
+                shell.name, args.domain
+            );
+            Err(Error::NotMoved(why))
+        }
+    }
+}
+
+fn unlock(source: &Shell, target: &Shell) {
+    // A host that is lost has lost the lock too.
+    let _ = journal::unlock(target);
+    let _ = journal::unlock(source);
+}
+
+fn make_plan(source: &Shell, target: &Shell, args: &Args) -> Result<Plan, Trouble> {
+    let blocksync = args.blocksync();
+    let here = survey::host(source, &[&blocksync.here, "flock"])?;
+    let there = survey::host(target, &[&blocksync.there, "flock"])?;
+    let domain = survey::domain(source, &args.domain)?;
+    let mut places = Vec::new();
+    for disk in &domain.disks {
+        let none = Place {
+            volume: Volume::Missing,
+            room: Room::None,
+        };
+        places.push(match disk.path.as_str() {
+            "" => (none.clone(), none),
+            path => (
+                survey::place(source, path)?,
+                survey::place(target, plan::mapped(&args.wishes, path))?,
+            ),
+        });
+    }
+    let missing = survey::missing(target, &domain.bridges, &domain.boot_files)?;
+    let facts = Facts {
+        domain,
+        source: &here,
+        target: &there,
+        places,
+        missing,
+    };
+    Ok(plan::make(facts, &args.wishes))
+}
+
+struct Migration<'a> {
+    args: &'a Args,
+    token: String,
+    source: Shell,
+    target: Shell,
+    reach: Reach,
+    blocksync: Blocksync,
+    plan: Plan,
+    passes: Option<Passes>,
+    /// What each pass found.
+    all: Vec<Vec<Pass>>,
+    transfer: Option<Transfer>,
+    /// Where live migration's transport listens.
+    socket: PathBuf,
+    inflight: Vec<String>,
+    /// When the source was last seen running.
+    stopped: Option<Instant>,
+    pause: Option<Duration>,
+    troubles: Vec<String>,
+    /// Whether the target was told to start.
+    going: bool,
+}
+
+impl Hands for Migration<'_> {
+    fn mark(&mut self, mark: Mark) -> Result<(), Trouble> {
+        let domain = &self.plan.domain;
+        for (shell, side) in [(&self.target, Side::Target), (&self.source, Side::Source)] {
+            if mark != Mark::Planned {
+                journal::add(shell, &domain.name, mark)?;
+                continue;
+            }
+            let disks = self
+                .plan
+                .copied
+                .iter()
+                .map(|copy| (copy.source.clone(), copy.target.clone()));
+            let journal = Journal {
+                token: self.token.clone(),
+                domain: domain.name.clone(),
+                uuid: domain.uuid.clone(),
+                side,
+                target: self.args.host.clone(),
+                disks: disks.collect(),
+                mark: Some(mark),
+            };
+            journal.create(shell)?;
+        }
+        Ok(())
+    }
+
+    fn act(&mut self, step: Step) -> Result<(), Trouble> {
+        match step {
+            Step::Prepare => self.prepare(),
+            Step::Presync => self.presync(),
+            Step::Suspend => self.suspend(),
+            Step::LastPass => self.last_pass(),
+            Step::Build => self.build(),
+            Step::Commit => Ok(()),
+            Step::Start => self.start(),
+            Step::Remove => self.remove(),
+            Step::Revoke => self.revoke(),
+            Step::Resume => self.resume(),
+            Step::Cancel => self.cancel(),
+        }
+    }
+
+    fn hear(&mut self, trouble: &Trouble) {
+        self.troubles.push(trouble.to_string());
+    }
+}
+
+/// A signal that asked to stop, as a trouble.
+fn interrupted() -> Option<Trouble> {
+    let signal = cli::signal::stop_requested()?;
+    Some(Trouble::Failed(format!("interrupted by {signal}")))
+}
+
+impl Migration<'_> {
+    fn say(&self, what: std::fmt::Arguments<'_>) {
+        if self.args.verbose {
+            cli::diag::report(crate::TOOL, format_args!("{}: {what}", self.args.domain));
+        }
+    }
+
+    fn prepare(&mut self) -> Result<(), Trouble> {
+        for copy in &self.plan.copied {
+            let (target, size) = (quoted(&copy.target), copy.size);
+            let script = match &copy.create {
+                None => continue,
+                // Nobody else's file of this name is taken.
+                Some(Create::File) => format!(
+                    "set -C; : > {target} && chmod 600 {target} && truncate -s {size} {target}"
+                ),
+                Some(Create::Lvm { group, name }) => {
+                    format!(
+                        "lvcreate -q -y -W y -L {size}b -n {} -- {}",
+                        quoted(name),
+                        quoted(group)
+                    )
+                }
+            };
+            self.say(format_args!("{}: making {}", copy.vdev, copy.target));
+            self.target.ask(&copy.target, &script)?;
+        }
+        Ok(())
+    }
+
+    fn presync(&mut self) -> Result<(), Trouble> {
+        let total = self.plan.copied.iter().map(|copy| copy.size).sum();
+        self.passes = Some(Passes::start(
+            &self.plan.copied,
+            &self.reach,
+            &self.blocksync,
+        )?);
+        while passes::another(&self.all, self.args.max_passes, self.args.max_downtime) {
+            let progress = Progress::start(self.args.progress(), "compared", Some(total));
+            self.pass(&progress, &mut interrupted)?;
+        }
+        Ok(())
+    }
+
+    fn pass(
+        &mut self,
+        progress: &Progress,
+        stop: &mut dyn FnMut() -> Option<Trouble>,
+    ) -> Result<(), Trouble> {
+        let Some(passes) = &mut self.passes else {
+            return Ok(());
+        };
+        let pass = passes.pass(progress, stop)?;
+        progress.finish();
+        let (changed, sent) = pass
+            .iter()
+            .fold((0, 0), |sum, one| (sum.0 + one.changed, sum.1 + one.sent));
+        self.all.push(pass);
+        let (changed, sent) = (cli::size::human(changed), cli::size::human(sent));
+        self.say(format_args!(
+            "pass {}: {changed} in segments that changed, {sent} sent",
+            self.all.len()
+        ));
+        Ok(())
+    }
+
+    fn suspend(&mut self) -> Result<(), Trouble> {
+        let id = self.plan.domain.id;
+        self.inflight = survey::inflight(&self.source, id)?;
+        let terms = Terms {
+            id,
+            reach: &self.reach,
+            paths: self.plan.paths(),
+            socket: self.socket.clone(),
+        };
+        self.say(format_args!("sending the memory"));
+        let transfer = Transfer::start(self.plan.mode, &terms, &mut interrupted)?;
+        let transfer = self.transfer.insert(transfer);
+        loop {
+            let asked = Instant::now();
+            let text = self.source.run(&toolstack::state(id))?.out;
+            let listed = toolstack::parse_list(&text)
+                .into_iter()
+                .find(|one| one.id == id);
+            match listed.map(|one| one.held) {
+                Some(Held::Running) => self.stopped = Some(asked),
+                Some(_) => break,
+                None if transfer.failed().is_none() => {
+                    return Err(Trouble::Failed(
+                        "it ended while its memory was being sent".to_owned(),
+                    ));
+                }
+                None => {}
+            }
+            if let Some(trouble) = transfer.failed().or_else(interrupted) {
+                return Err(trouble);
+            }
+            if transfer.is_built() {
+                break;
+            }
+            thread::sleep(Duration::from_millis(if self.plan.mode == Mode::Save {
+                5
+            } else {
+                50
+            }));
+        }
+        self.stopped.get_or_insert_with(Instant::now);
+        Ok(())
+    }
+
+    fn last_pass(&mut self) -> Result<(), Trouble> {
+        self.wait_for_disks()?;
+        let progress = Progress::start(self.args.progress(), "compared", None);
+        let mut transfer = self.transfer.take();
+        let mut stop = || {
+            transfer
+                .as_mut()
+                .and_then(Transfer::failed)
+                .or_else(interrupted)
+        };
+        let done = self.pass(&progress, &mut stop);
+        self.transfer = transfer;
+        done
+    }
+
+    /// The guest has stopped; what it had asked of its disks may still be under way.
+    fn wait_for_disks(&self) -> Result<(), Trouble> {
+        if self.inflight.is_empty() {
+            return Ok(());
+        }
+        let files: Vec<String> = self.inflight.iter().map(|file| quoted(file)).collect();
+        let until = Instant::now() + SETTLES;
+        loop {
+            let text = self
+                .source
+                .ask("inflight", &format!("cat -- {}", files.join(" ")))?;
+            if text.split_whitespace().all(|number| number == "0") {
+                return Ok(());
+            }
+            if Instant::now() >= until {
+                return Err(Trouble::Failed("its disks do not come to rest".to_owned()));
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    fn build(&mut self) -> Result<(), Trouble> {
+        match &mut self.transfer {
+            Some(transfer) => transfer.build(&mut interrupted),
+            None => Ok(()),
+        }
+    }
+
+    fn start(&mut self) -> Result<(), Trouble> {
+        self.going = true;
+        let (uuid, name) = (&self.plan.domain.uuid, &self.plan.domain.name);
+        let started = match &mut self.transfer {
+            Some(Transfer::Live(live)) => live.start_target(),
+            _ => instance::start(&self.target, uuid, name),
+        };
+        let started = match started {
+            Err(Trouble::Unknown(why)) => {
+                self.troubles.push(why);
+                self.find_out()
+            }
+            other => other,
+        };
+        if started.is_ok() {
+            self.pause = self.stopped.map(|stopped| stopped.elapsed());
+            self.say(format_args!("runs at the target"));
+        }
+        started
+    }
+
+    /// Nobody told whether the target started: asks over a new connection, for a while.
+    fn find_out(&mut self) -> Result<(), Trouble> {
+        let begun = Instant::now();
+        let (uuid, domain) = (&self.plan.domain.uuid, &self.plan.domain);
+        let started = loop {
+            let asked = Shell::open(&self.reach).and_then(|shell| {
+                let held = instance::held(&shell, uuid);
+                // The old one may be lost, or hang.
+                self.target = shell;
+                held
+            });
+            match asked {
+                Ok(Held::Running) => break Ok(()),
+                // It may be about to.
+                Ok(_) if begun.elapsed() < Duration::from_secs(3) => {
+                    thread::sleep(Duration::from_secs(1))
+                }
+                Ok(_) => {
+                    break Err(Trouble::Failed(format!(
+                        "{} did not start at the target",
+                        domain.name
+                    )));
+                }
+                Err(trouble) if begun.elapsed() >= SEARCH => {
+                    break Err(Trouble::Unknown(trouble.to_string()));
+                }
+                Err(_) => thread::sleep(Duration::from_secs(1)),
+            }
+        };
+        if let (Some(Transfer::Live(live)), Ok(())) = (&mut self.transfer, &started) {
+            live.settle(true);
+        }
+        started
+    }
+
+    fn remove(&mut self) -> Result<(), Trouble> {
+        let domain = &self.plan.domain;
+        if let Some(Transfer::Live(live)) = &mut self.transfer {
+            live.finish();
+        }
+        instance::destroy(&self.source, &domain.uuid)?;
+        self.transfer = None;
+        for shell in [&self.target, &self.source] {
+            journal::add(shell, &domain.name, Mark::SourceRemoved)?;
+        }
+        // What they wrote was on the disks before the target started.
+        if let Some(Err(trouble)) = self.passes.take().map(Passes::end) {
+            self.say(format_args!("{trouble}"));
+        }
+        self.close()?;
+        if self.args.remove_source {
+            self.remove_volumes()
+        } else {
+            Ok(())
+        }
+    }
+
+    /// The journals and locks of a migration that is over.
+    fn close(&self) -> Result<(), Trouble> {
+        let name = &self.plan.domain.name;
+        // The source's last: it is the one that tells where the other is.
+        journal::remove(&self.target, name)?;
+        journal::remove(&self.source, name)?;
+        unlock(&self.source, &self.target);
+        Ok(())
+    }
+
+    fn remove_volumes(&self) -> Result<(), Trouble> {
+        for copy in &self.plan.copied {
+            let path = quoted(&copy.source);
+            let script =
+                format!("if [ -b {path} ]; then lvremove -q -y -- {path}; else rm -- {path}; fi");
+            self.source.ask(&copy.source, &script)?;
+        }
+        Ok(())
+    }
+
+    fn revoke(&mut self) -> Result<(), Trouble> {
+        let domain = &self.plan.domain;
+        instance::destroy(&self.target, &domain.uuid)?;
+        journal::add(&self.target, &domain.name, Mark::Revoked)?;
+        journal::add(&self.source, &domain.name, Mark::Revoked)
+    }
+
+    fn resume(&mut self) -> Result<(), Trouble> {
+        match &mut self.transfer {
+            Some(Transfer::Live(live)) if self.going => live.settle(false),
+            Some(transfer) => transfer.cut(),
+            None => {}
+        }
+        self.transfer = None;
+        let domain = &self.plan.domain;
+        instance::resume(&self.source, &domain.uuid, &domain.name, &self.socket)
+    }
+
+    fn cancel(&mut self) -> Result<(), Trouble> {
+        self.passes = None;
+        let domain = self.plan.domain.clone();
+        let cleaned = self
+            .reconnected()
+            .and_then(|()| instance::destroy(&self.target, &domain.uuid));
+        if cleaned.is_err() {
+            // The target has to hear of it later.
+            let _ = journal::add(&self.source, &domain.name, Mark::Revoked);
+        }
+        cleaned?;
+        self.close()
+    }
+
+    /// The target may be reached again after a connection was cut.
+    fn reconnected(&mut self) -> Result<(), Trouble> {
+        if self.target.run("true").is_err() {
+            self.target = Shell::open(&self.reach)?;
+            // The lock went with the old connection, if that is gone there too.
+            journal::lock(&self.target, &self.plan.domain.name, &self.token)?;
+        }
+        Ok(())
+    }
+
+    fn ended(self, outcome: Outcome) -> Result<(), Error> {
+        let name = &self.args.domain;
+        let why = self.troubles.join("; ");
+        match outcome {
+            Outcome::Moved => report::moved(self.args, &self.plan, &self.all, self.pause),
+            Outcome::Stayed => Err(Error::NotMoved(format!(
+                "{name}: not moved, it runs here: {why}"
+            ))),
+            Outcome::Undecided => Err(Error::Recover(format!("{name}: {why}"))),
+        }
+    }
+}

@@ -1,0 +1,632 @@
+//! The plan of a migration, made of what is at the two hosts. Pure: it finds everything that stands
+//! against it, not only the first.
+
+use crate::survey::{Host, Place, Room, Volume};
+use crate::toolstack::{Domain, Kind};
+use std::fmt::Write as _;
+
+/// How memory moves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// While the domain runs, but for the last of it.
+    Live,
+    /// While it is stopped.
+    Save,
+}
+
+impl Mode {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Mode::Live => "live",
+            Mode::Save => "save",
+        }
+    }
+}
+
+/// What the user wants.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Wishes {
+    /// `None`: what the domain and the hosts can do.
+    pub(crate) mode: Option<Mode>,
+    /// Path at the source, path at the target.
+    pub(crate) map: Vec<(String, String)>,
+    /// Paths at the source that both hosts share.
+    pub(crate) shared: Vec<String>,
+    /// Make volumes that are missing at the target.
+    pub(crate) create: bool,
+    /// Copy disks that the domain cannot write to, too.
+    pub(crate) copy_read_only: bool,
+}
+
+/// A disk that is copied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Copied {
+    pub(crate) vdev: String,
+    pub(crate) source: String,
+    pub(crate) target: String,
+    /// Bytes.
+    pub(crate) size: u64,
+    pub(crate) create: Option<Create>,
+    /// The target's is larger, and stays so.
+    pub(crate) larger: bool,
+}
+
+/// How a volume is made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Create {
+    File,
+    Lvm { group: String, name: String },
+}
+
+/// A plan. It holds if nothing is against it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Plan {
+    pub(crate) domain: Domain,
+    pub(crate) mode: Mode,
+    pub(crate) copied: Vec<Copied>,
+    /// Disks that are not copied: their path at the source and at the target, and why.
+    pub(crate) kept: Vec<(String, String, &'static str)>,
+    /// What stands against it.
+    pub(crate) against: Vec<String>,
+    /// What may surprise.
+    pub(crate) notes: Vec<String>,
+}
+
+/// What a plan is made of.
+#[derive(Clone, Debug)]
+pub(crate) struct Facts<'a> {
+    pub(crate) domain: Domain,
+    pub(crate) source: &'a Host,
+    pub(crate) target: &'a Host,
+    /// What is at the path of each disk, at the source and at the target, in the order of the disks.
+    pub(crate) places: Vec<(Place, Place)>,
+    /// Bridges and boot files that the target lacks.
+    pub(crate) missing: Vec<String>,
+}
+
+/// The path of a disk at the target.
+pub(crate) fn mapped<'a>(wishes: &'a Wishes, path: &'a str) -> &'a str {
+    let found = wishes.map.iter().find(|(source, _)| source == path);
+    found.map_or(path, |(_, target)| target)
+}
+
+/// Makes the plan.
+pub(crate) fn make(facts: Facts<'_>, wishes: &Wishes) -> Plan {
+    let mut against = Vec::new();
+    let mut notes = Vec::new();
+    hosts(&facts, &mut against, &mut notes);
+    let mode = mode(&facts, wishes.mode, &mut against);
+    let (mut copied, mut kept) = (Vec::new(), Vec::new());
+    for (disk, places) in facts.domain.disks.iter().zip(&facts.places) {
+        let target = mapped(wishes, &disk.path).to_owned();
+        let why = match disk {
+            disk if disk.path.is_empty() => continue,
+            disk if wishes.shared.contains(&disk.path) => Some("shared"),
+            disk if disk.cdrom && !wishes.copy_read_only => Some("a CD-ROM"),
+            disk if !disk.writable && !wishes.copy_read_only => Some("read-only"),
+            _ => None,
+        };
+        if let Some(why) = why {
+            if places.1.volume == Volume::Missing {
+                against.push(format!(
+                    "{}: {target} is missing at the target and is not copied, being {why}",
+                    disk.vdev
+                ));
+            }
+            kept.push((disk.path.clone(), target, why));
+            continue;
+        }
+        if disk.format != "raw" {
+            against.push(format!(
+                "{}: {} has the format {}: only raw disks can be copied",
+                disk.vdev, disk.path, disk.format
+            ));
+        }
+        if disk.served_elsewhere {
+            against.push(format!(
+                "{}: it is served by another domain than the host's own",
+                disk.vdev
+            ));
+        }
+        match copy(
+            &disk.vdev,
+            &disk.path,
+            &target,
+            places,
+            wishes,
+            &mut against,
+        ) {
+            Some(copy) if copy.larger => {
+                notes.push(format!(
+                    "{}: {target} is larger than {}",
+                    copy.vdev, disk.path
+                ));
+                copied.push(copy);
+            }
+            Some(copy) => copied.push(copy),
+            None => {}
+        }
+    }
+    for (source, _) in &wishes.map {
+        if !facts.domain.disks.iter().any(|disk| disk.path == *source) {
+            against.push(format!("--map: the domain has no disk {source}"));
+        }
+    }
+    for source in &wishes.shared {
+        if !facts.domain.disks.iter().any(|disk| disk.path == *source) {
+            against.push(format!("--shared: the domain has no disk {source}"));
+        }
+    }
+    room(&copied, &facts.places, &facts.domain, &mut against);
+    Plan {
+        domain: facts.domain,
+        mode,
+        copied,
+        kept,
+        against,
+        notes,
+    }
+}
+
+fn hosts(facts: &Facts<'_>, against: &mut Vec<String>, notes: &mut Vec<String>) {
+    let Facts {
+        domain,
+        source,
+        target,
+        ..
+    } = facts;
+    if domain.id == 0 {
+        against.push("it is the host's own domain".to_owned());
+    }
+    if domain.uuid.is_empty() {
+        against.push("it has no UUID".to_owned());
+    }
+    let state = source
+        .domains
+        .iter()
+        .find(|one| one.id == domain.id)
+        .map(|one| one.held);
+    if state != Some(crate::owner::Held::Running) {
+        against.push("it does not run".to_owned());
+    }
+    if domain.passed_through {
+        against.push("it has devices of the host passed through".to_owned());
+    }
+    for (host, name) in [(source, "source"), (target, "target")] {
+        for program in &host.missing {
+            against.push(format!("{program} is missing at the {name}"));
+        }
+    }
+    for name in [
+        domain.name.clone(),
+        crate::toolstack::incoming(&domain.name),
+    ] {
+        if target.domains.iter().any(|one| one.name == name) {
+            against.push(format!("the target has a domain {name} already"));
+        }
+    }
+    let ((from, to), dot) = (
+        (source.info.version, target.info.version),
+        |v: (u32, u32)| format!("{}.{}", v.0, v.1),
+    );
+    if to < from {
+        against.push(format!(
+            "the target has Xen {}, older than the source's {}",
+            dot(to),
+            dot(from)
+        ));
+    }
+    let (need, free) = (domain.memory_kib.div_ceil(1024), target.info.free_mib);
+    if free < need {
+        let text = format!("the target has {free} MiB of memory free, and it has {need} MiB");
+        match target.info.makes_room {
+            true => notes.push(format!(
+                "{text}: xl has to take some from the target's own domain"
+            )),
+            false => against.push(text),
+        }
+    }
+    for name in &facts.missing {
+        match domain.bridges.contains(name) {
+            true => against.push(format!("the target has no bridge {name}")),
+            false => notes.push(format!(
+                "the target has no {name}: the domain cannot reboot there"
+            )),
+        }
+    }
+}
+
+/// Live needs a way to see which pages a running domain writes to.
+fn mode(facts: &Facts<'_>, wish: Option<Mode>, against: &mut Vec<String>) -> Mode {
+    let caps = &facts.source.info.virt_caps;
+    let has = |cap: &str| caps.iter().any(|one| one == cap);
+    // Versions that do not tell have both.
+    let untold = !has("hap") && !has("shadow");
+    let able = match facts.domain.kind {
+        Kind::Pv => has("shadow") || untold,
+        Kind::Pvh | Kind::Hvm => has("hap") || has("shadow") || untold,
+    };
+    match wish {
+        Some(Mode::Live) if !able => {
+            let kind = facts.domain.kind;
+            against.push(format!(
+                "a {kind} domain cannot be moved live: Xen was built without shadow paging"
+            ));
+            Mode::Live
+        }
+        Some(mode) => mode,
+        None if able => Mode::Live,
+        None => Mode::Save,
+    }
+}
+
+fn copy(
+    vdev: &str,
+    source: &str,
+    target: &str,
+    places: &(Place, Place),
+    wishes: &Wishes,
+    against: &mut Vec<String>,
+) -> Option<Copied> {
+    let mut no = |why: String| {
+        against.push(format!("{vdev}: {why}"));
+        None
+    };
+    if !source.starts_with('/') || !target.starts_with('/') {
+        return no(format!("{source}: not an absolute path"));
+    }
+    let size = match places.0.volume {
+        Volume::Block(size) | Volume::File(size) => size,
+        Volume::Missing => return no(format!("{source} is missing at the source")),
+        Volume::Other => return no(format!("{source} is neither a file nor a block device")),
+    };
+    let copied = Copied {
+        vdev: vdev.to_owned(),
+        source: source.to_owned(),
+        target: target.to_owned(),
+        size,
+        create: None,
+        larger: false,
+    };
+    match (&places.1.volume, &places.1.room) {
+        (Volume::Block(there) | Volume::File(there), _) if *there < size => no(format!(
+            "{target} has {there} bytes, and {source} has {size}"
+        )),
+        (Volume::Block(there) | Volume::File(there), _) => Some(Copied {
+            larger: *there > size,
+            ..copied
+        }),
+        (Volume::Other, _) => no(format!("{target} is neither a file nor a block device")),
+        (Volume::Missing, _) if !wishes.create => no(format!(
+            "{target} is missing at the target: make it, or use --create"
+        )),
+        (Volume::Missing, Room::Folder { .. }) => Some(Copied {
+            create: Some(Create::File),
+            ..copied
+        }),
+        (Volume::Missing, Room::Lvm { group, name, .. }) => {
+            let (group, name) = (group.clone(), name.clone());
+            Some(Copied {
+                create: Some(Create::Lvm { group, name }),
+                ..copied
+            })
+        }
+        (Volume::Missing, Room::None) => no(format!(
+            "{target} cannot be made: no volume group or folder for it"
+        )),
+    }
+}
+
+/// Volumes that are made in one place need room together.
+fn room(copied: &[Copied], places: &[(Place, Place)], domain: &Domain, against: &mut Vec<String>) {
+    let mut groups: Vec<(String, u64, u64)> = Vec::new();
+    for copy in copied {
+        let place = domain
+            .disks
+            .iter()
+            .zip(places)
+            .find(|(disk, _)| disk.vdev == copy.vdev);
+        let Some((_, (_, place))) = place else {
+            continue;
+        };
+        match (&copy.create, &place.room) {
+            (Some(Create::Lvm { group, .. }), Room::Lvm { free, extent, .. }) => {
+                let need = copy.size.div_ceil(*extent).saturating_mul(*extent);
+                match groups.iter_mut().find(|(name, ..)| name == group) {
+                    Some((_, sum, _)) => *sum = sum.saturating_add(need),
+                    None => groups.push((group.clone(), need, *free)),
+                }
+            }
+            // Files get holes: how much they take shows only when they are copied.
+            (Some(Create::File), Room::Folder { free }) if *free == 0 => {
+                against.push(format!(
+                    "{}: {} has no room at the target",
+                    copy.vdev, copy.target
+                ));
+            }
+            _ => {}
+        }
+    }
+    for (group, need, free) in groups {
+        if need > free {
+            against.push(format!("the volume group {group} has {free} bytes free at the target, and {need} are needed"));
+        }
+    }
+    for (index, copy) in copied.iter().enumerate() {
+        if copied[..index]
+            .iter()
+            .any(|other| other.target == copy.target)
+        {
+            against.push(format!(
+                "{}: another disk goes to {} too",
+                copy.vdev, copy.target
+            ));
+        }
+    }
+}
+
+impl Plan {
+    /// Paths that are others at the target.
+    pub(crate) fn paths(&self) -> Vec<(String, String)> {
+        let copied = self
+            .copied
+            .iter()
+            .map(|copy| (copy.source.clone(), copy.target.clone()));
+        let kept = self
+            .kept
+            .iter()
+            .map(|(source, target, _)| (source.clone(), target.clone()));
+        copied
+            .chain(kept)
+            .filter(|(source, target)| source != target)
+            .collect()
+    }
+
+    /// The text of `--dry-run`.
+    pub(crate) fn text(&self, target: &str) -> String {
+        let mut text = String::new();
+        let domain = &self.domain;
+        let mib = domain.memory_kib.div_ceil(1024);
+        let _ = writeln!(
+            text,
+            "{}: {}, {mib} MiB, {} to {target}",
+            domain.name,
+            domain.kind,
+            self.mode.name()
+        );
+        for copy in &self.copied {
+            let size = cli::size::human(copy.size);
+            let how = match &copy.create {
+                Some(Create::File) => ", to be made as a file",
+                Some(Create::Lvm { .. }) => ", to be made as a logical volume",
+                None if copy.larger => ", larger there",
+                None => "",
+            };
+            let _ = writeln!(
+                text,
+                "{}: {} -> {}, {size}{how}",
+                copy.vdev, copy.source, copy.target
+            );
+        }
+        for (source, target, why) in &self.kept {
+            let _ = writeln!(text, "{source} -> {target}: not copied, {why}");
+        }
+        for note in &self.notes {
+            let _ = writeln!(text, "note: {note}");
+        }
+        for why in &self.against {
+            let _ = writeln!(text, "impossible: {why}");
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::owner::Held;
+    use crate::toolstack::{Disk, Info, Listed};
+
+    fn disk(vdev: &str, path: &str) -> Disk {
+        Disk {
+            vdev: vdev.into(),
+            path: path.into(),
+            format: "raw".into(),
+            writable: true,
+            cdrom: false,
+            served_elsewhere: false,
+        }
+    }
+
+    fn host(caps: &str) -> Host {
+        Host {
+            info: Info {
+                version: (4, 17),
+                free_mib: 500,
+                makes_room: false,
+                virt_caps: caps.split(' ').map(str::to_owned).collect(),
+            },
+            domains: vec![Listed {
+                name: "g1".into(),
+                id: 3,
+                held: Held::Running,
+            }],
+            missing: vec![],
+        }
+    }
+
+    fn place(volume: Volume) -> Place {
+        Place {
+            volume,
+            room: Room::None,
+        }
+    }
+
+    fn domain(kind: Kind) -> Domain {
+        Domain {
+            id: 3,
+            name: "g1".into(),
+            uuid: "u".into(),
+            kind,
+            memory_kib: 96 << 10,
+            disks: vec![disk("xvda", "/dev/vg0/g1")],
+            bridges: vec!["xenbr0".into()],
+            boot_files: vec![],
+            passed_through: false,
+        }
+    }
+
+    fn made(change: impl Fn(&mut Facts<'_>, &mut Wishes), caps: &str, kind: Kind) -> Plan {
+        let (source, mut target) = (host(caps), host(caps));
+        target.domains.clear();
+        let mut facts = Facts {
+            domain: domain(kind),
+            source: &source,
+            target: &target,
+            places: vec![(
+                place(Volume::Block(16 << 20)),
+                place(Volume::Block(16 << 20)),
+            )],
+            missing: vec![],
+        };
+        let mut wishes = Wishes::default();
+        change(&mut facts, &mut wishes);
+        make(facts, &wishes)
+    }
+
+    #[test]
+    fn modes() {
+        for (caps, kind, wish, mode, works) in [
+            ("pv hvm hap", Kind::Pv, None, Mode::Save, true),
+            ("pv hvm hap", Kind::Pv, Some(Mode::Live), Mode::Live, false),
+            ("pv hvm hap shadow", Kind::Pv, None, Mode::Live, true),
+            ("pv hvm hap", Kind::Pvh, None, Mode::Live, true),
+            ("pv hvm hap", Kind::Pvh, Some(Mode::Save), Mode::Save, true),
+            ("pv", Kind::Pv, None, Mode::Live, true),
+        ] {
+            let plan = made(|_, wishes| wishes.mode = wish, caps, kind);
+            assert_eq!(
+                (plan.mode, plan.against.is_empty()),
+                (mode, works),
+                "{caps} {kind} {wish:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn everything_that_stands_against_it_is_told() {
+        type Change = fn(&mut Facts<'_>, &mut Wishes);
+        let cases: [(Change, &str); 12] = [
+            (
+                |f, _| f.domain.disks[0].format = "qcow2".into(),
+                "xvda: /dev/vg0/g1 has the format qcow2: only raw disks can be copied",
+            ),
+            (
+                |f, _| f.places[0].1 = place(Volume::Block(1)),
+                "xvda: /dev/vg0/g1 has 1 bytes, and /dev/vg0/g1 has 16777216",
+            ),
+            (
+                |f, _| f.places[0].1 = place(Volume::Missing),
+                "xvda: /dev/vg0/g1 is missing at the target: make it, or use --create",
+            ),
+            (
+                |f, w| (f.places[0].1, w.create) = (place(Volume::Missing), true),
+                "xvda: /dev/vg0/g1 cannot be made: no volume group or folder for it",
+            ),
+            (
+                |f, w| {
+                    let room = Room::Lvm {
+                        group: "vg0".into(),
+                        name: "g1".into(),
+                        free: 1 << 20,
+                        extent: 4 << 20,
+                    };
+                    (f.places[0].1, w.create) = (
+                        Place {
+                            volume: Volume::Missing,
+                            room,
+                        },
+                        true,
+                    );
+                },
+                "the volume group vg0 has 1048576 bytes free at the target, and 16777216 are needed",
+            ),
+            (
+                |f, _| f.places[0].0 = place(Volume::Missing),
+                "xvda: /dev/vg0/g1 is missing at the source",
+            ),
+            (
+                |f, _| f.domain.passed_through = true,
+                "it has devices of the host passed through",
+            ),
+            (|f, _| f.domain.id = 9, "it does not run"),
+            (
+                |f, _| f.domain.memory_kib = 600 << 10,
+                "the target has 500 MiB of memory free, and it has 600 MiB",
+            ),
+            (
+                |f, _| f.missing = vec!["xenbr0".into()],
+                "the target has no bridge xenbr0",
+            ),
+            (
+                |_, w| w.map = vec![("/x".into(), "/y".into())],
+                "--map: the domain has no disk /x",
+            ),
+            (
+                |f, w| {
+                    (f.places[0].1, w.shared) = (place(Volume::Missing), vec!["/dev/vg0/g1".into()])
+                },
+                "xvda: /dev/vg0/g1 is missing at the target and is not copied, being shared",
+            ),
+        ];
+        for (change, why) in cases {
+            let plan = made(change, "hvm hap", Kind::Pvh);
+            assert_eq!(plan.against, [why]);
+        }
+        let all = made(
+            |f, _| (f.domain.passed_through, f.domain.disks[0].format) = (true, "vhd".into()),
+            "hap",
+            Kind::Pvh,
+        );
+        assert_eq!(all.against.len(), 2);
+    }
+
+    #[test]
+    fn paths_and_kept_disks() {
+        let plan = made(
+            |f, w| {
+                f.domain.disks.push(Disk {
+                    writable: false,
+                    ..disk("xvdb", "/srv/ro")
+                });
+                f.domain.disks.push(Disk {
+                    cdrom: true,
+                    writable: false,
+                    ..disk("hdc", "")
+                });
+                let place = place(Volume::File(4096));
+                f.places.push((place.clone(), place.clone()));
+                f.places.push((place.clone(), place));
+                w.map = vec![
+                    ("/dev/vg0/g1".into(), "/dev/vg1/x".into()),
+                    ("/srv/ro".into(), "/srv/r".into()),
+                ];
+            },
+            "hap",
+            Kind::Pvh,
+        );
+        assert_eq!(plan.against, [""; 0]);
+        assert_eq!(
+            plan.paths(),
+            [
+                ("/dev/vg0/g1".into(), "/dev/vg1/x".into()),
+                ("/srv/ro".into(), "/srv/r".into())
+            ]
+        );
+        assert_eq!(plan.copied.len(), 1);
+        assert_eq!(
+            plan.kept,
+            [("/srv/ro".to_owned(), "/srv/r".to_owned(), "read-only")]
+        );
+    }
+}

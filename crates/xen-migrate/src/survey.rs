@@ -1,0 +1,254 @@
+//! What is at the two hosts, as far as a plan needs it. Asks, and changes nothing.
+
+use crate::shell::{Shell, quoted};
+use crate::step::Trouble;
+use crate::toolstack::{self, Domain, Info, Listed};
+
+/// What stands at a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Volume {
+    Missing,
+    /// Size in bytes.
+    Block(u64),
+    File(u64),
+    Other,
+}
+
+/// Where a missing volume could be made, and how much room there is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Room {
+    /// In a volume group: bytes free, and bytes that each volume is a multiple of.
+    Lvm {
+        group: String,
+        name: String,
+        free: u64,
+        extent: u64,
+    },
+    /// In a folder.
+    Folder {
+        free: u64,
+    },
+    None,
+}
+
+/// What a host has at one of the paths.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) volume: Volume,
+    pub(crate) room: Room,
+}
+
+/// A host that can be asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Host {
+    pub(crate) info: Info,
+    pub(crate) domains: Vec<Listed>,
+    /// Programs that are missing.
+    pub(crate) missing: Vec<String>,
+}
+
+/// What xl says of a host, and whether the programs are there.
+pub(crate) fn host(shell: &Shell, programs: &[&str]) -> Result<Host, Trouble> {
+    let missing = programs.iter().map(|program| {
+        // The words of a command: the first is the program.
+        format!(
+            "command -v {program} >/dev/null 2>&1 || printf '%s\\n' {}",
+            quoted(program)
+        )
+    });
+    let missing = shell.ask("programs", &missing.collect::<Vec<_>>().join("\n"))?;
+    let missing: Vec<String> = missing.lines().map(str::to_owned).collect();
+    let info = shell.ask("xl info", toolstack::INFO)?;
+    let info = toolstack::parse_info(&info).ok_or_else(|| {
+        Trouble::Failed(format!(
+            "{}: xl info: it lacks the version or the memory",
+            shell.name
+        ))
+    })?;
+    let domains = toolstack::parse_list(&shell.ask("xl list", toolstack::LIST)?);
+    Ok(Host {
+        info,
+        domains,
+        missing,
+    })
+}
+
+/// The domain of this name.
+pub(crate) fn domain(shell: &Shell, name: &str) -> Result<Domain, Trouble> {
+    let text = shell.ask(name, &toolstack::describe(name))?;
+    let failed = |why| Trouble::Failed(format!("{}: {name}: {why}", shell.name));
+    let found = toolstack::parse_domains(&text).map_err(failed)?;
+    let found = found.into_iter().find(|domain| domain.name == name);
+    found.ok_or_else(|| failed("xl tells of another one".to_owned()))
+}
+
+/// What is at a path. A path is taken as it is.
+pub(crate) fn place(shell: &Shell, path: &str) -> Result<Place, Trouble> {
+    let script = format!(
+        r#"p={}
+if [ -b "$p" ]; then echo "block $(blockdev --getsize64 "$p")"
+elif [ -f "$p" ]; then echo "file $(stat -Lc %s -- "$p")"
+elif [ -e "$p" ]; then echo other
+else
+  echo missing
+  case $p in
+  /dev/mapper/*) ;;
+  /dev/*/*)
+    g=${{p#/dev/}}; n=${{g#*/}}; g=${{g%%/*}}
+    case $n in */*) ;; *)
+      f=$(vgs --noheadings --nosuffix --units b -o vg_free,vg_extent_size -- "$g" 2>/dev/null) && echo lvm $f
+    esac ;;
+  /dev/*) ;;
+  /*/*|/*) [ -d "${{p%/*}}/" ] && echo folder $(df -Pk -- "${{p%/*}}/" | awk 'NR==2 {{ print $4 }}') ;;
+  esac
+fi
+true"#,
+        quoted(path)
+    );
+    let text = shell.ask(path, &script)?;
+    parse_place(path, &text)
+        .ok_or_else(|| Trouble::Failed(format!("{}: {path}: its size cannot be told", shell.name)))
+}
+
+fn parse_place(path: &str, text: &str) -> Option<Place> {
+    let mut lines = text
+        .lines()
+        .map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let volume = match lines.next()?[..] {
+        ["block", size] => Volume::Block(size.parse().ok()?),
+        ["file", size] => Volume::File(size.parse().ok()?),
+        ["other"] => Volume::Other,
+        ["missing"] => Volume::Missing,
+        _ => return None,
+    };
+    let room = match lines.next().as_deref() {
+        Some(["lvm", free, extent]) => {
+            let (group, name) = path.strip_prefix("/dev/")?.split_once('/')?;
+            // vgs prints no fractions of bytes.
+            let (free, extent) = (
+                free.parse().ok()?,
+                extent.parse().ok().filter(|extent| *extent > 0)?,
+            );
+            Room::Lvm {
+                group: group.to_owned(),
+                name: name.to_owned(),
+                free,
+                extent,
+            }
+        }
+        Some(["folder", free]) => Room::Folder {
+            free: free.parse::<u64>().ok()?.checked_mul(1024)?,
+        },
+        _ => Room::None,
+    };
+    Some(Place { volume, room })
+}
+
+/// Of these names, those that are not there: network bridges by name, files by path.
+pub(crate) fn missing(
+    shell: &Shell,
+    bridges: &[String],
+    files: &[String],
+) -> Result<Vec<String>, Trouble> {
+    let bridges = bridges
+        .iter()
+        .map(|name| (name, format!("/sys/class/net/{name}")));
+    let files = files.iter().map(|path| (path, path.clone()));
+    let script = bridges.chain(files).map(|(name, path)| {
+        format!(
+            "[ -e {} ] || printf '%s\\n' {}\n",
+            quoted(&path),
+            quoted(name)
+        )
+    });
+    let text = shell.ask("bridges", &format!("{}true", script.collect::<String>()))?;
+    Ok(text.lines().map(str::to_owned).collect())
+}
+
+/// The files of sysfs that tell how many requests a domain's disks have under way.
+pub(crate) fn inflight(shell: &Shell, id: u32) -> Result<Vec<String>, Trouble> {
+    let script = format!(
+        r#"b=/local/domain/0/backend/vbd/{id}
+for v in $(xenstore-list "$b" 2>/dev/null); do
+  d=$(xenstore-read "$b/$v/physical-device" 2>/dev/null) || continue
+  f=/sys/dev/block/$((0x${{d%%:*}})):$((0x${{d##*:}}))/inflight
+  [ ! -e "$f" ] || echo "$f"
+done
+true"#
+    );
+    let text = shell.ask("xenstore", &script)?;
+    Ok(text.lines().map(str::to_owned).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shell::Reach;
+
+    #[test]
+    fn places() {
+        let dir = tempfile::tempdir().unwrap();
+        let reach = Reach {
+            name: "here".into(),
+            words: vec![],
+            sudo: false,
+        };
+        let shell = Shell::open(&reach).unwrap();
+        let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+        std::fs::write(path("it's a disk"), [1; 1000]).unwrap();
+        let found = place(&shell, &path("it's a disk")).unwrap();
+        assert_eq!(
+            found,
+            Place {
+                volume: Volume::File(1000),
+                room: Room::None
+            }
+        );
+        let found = place(&shell, &path("none")).unwrap();
+        assert_eq!(found.volume, Volume::Missing);
+        assert!(
+            matches!(found.room, Room::Folder { free } if free > 0 && free % 1024 == 0),
+            "{found:?}"
+        );
+        let found = place(&shell, &path("no/folder")).unwrap();
+        assert_eq!(
+            found,
+            Place {
+                volume: Volume::Missing,
+                room: Room::None
+            }
+        );
+        assert_eq!(place(&shell, "/dev/null").unwrap().volume, Volume::Other);
+        assert_eq!(
+            missing(
+                &shell,
+                &["lo".into(), "no bridge".into()],
+                &[path("x"), "/dev/null".into()]
+            ),
+            Ok(vec!["no bridge".to_owned(), path("x")])
+        );
+    }
+
+    #[test]
+    fn a_volume_group_is_understood() {
+        let found = parse_place("/dev/vg0/g1", "missing\nlvm 2143289344 4194304\n").unwrap();
+        let room = Room::Lvm {
+            group: "vg0".into(),
+            name: "g1".into(),
+            free: 2_143_289_344,
+            extent: 4 << 20,
+        };
+        assert_eq!(
+            found,
+            Place {
+                volume: Volume::Missing,
+                room
+            }
+        );
+        assert_eq!(
+            parse_place("/dev/vg0/g1", "block 16777216").unwrap().volume,
+            Volume::Block(16 << 20)
+        );
+        assert_eq!(parse_place("/x", "block many"), None);
+    }
+}
