@@ -232,3 +232,246 @@ fn moves() {
         assert_eq!(output.stderr, b"", "{mode}");
     }
 }
+
+/// What fails, where; where the domain runs after it; the exit status.
+const FAILURES: [(&str, &str, &str, i32); 8] = [
+    // "save" and "migrate" stand for the mode's own; the host is where xl fails.
+    ("h1", "begin", "h1", 1),
+    ("h1", "memory", "h1", 1),
+    ("h2", "begin", "h1", 1),
+    ("h2", "built", "h1", 1),
+    ("h1", "info", "h1", 1),
+    ("h2", "list", "h1", 1),
+    ("h2", "start", "h1", 1),
+    ("h1", "list", "h1", 1),
+];
+
+/// The word of the stand-in for a point, by mode.
+fn point(mode: &str, host: &str, point: &str) -> String {
+    let word = match (mode, host, point) {
+        ("save", "h1", "begin") => "save",
+        ("live", "h1", "begin") => "migrate",
+        ("save", "h2", "begin") => "restore",
+        ("live", "h2", "begin") => "receive",
+        ("save", "h2", "built") => "restored",
+        ("live", "h2", "built") => "received",
+        ("save", "h2", "start") => "unpause",
+        (_, _, other) => other,
+    };
+    word.to_owned()
+}
+
+#[test]
+fn what_fails_leaves_it_where_it_was() {
+    for (kind, mode) in KINDS {
+        for (host, at, runs, code) in FAILURES {
+            let lab = Lab::new(kind);
+            fs::write(lab.path(&format!("{host}/fail")), point(mode, host, at)).unwrap();
+            let output = lab.migrate(&[]);
+            assert!(
+                !lab.path(&format!("{host}/fail")).exists(),
+                "{mode} {host} {at}: not reached\n{}",
+                lab.logs()
+            );
+            assert_eq!(
+                output.status.code(),
+                Some(code),
+                "{mode} {host} {at}: {}\n{}",
+                shown(&output),
+                lab.logs()
+            );
+            lab.is_at(runs);
+            // And then it can be moved.
+            ended(&lab.migrate(&[]), 0);
+            lab.is_at("h2");
+        }
+    }
+}
+
+/// The program is killed at each point; then `--recover` makes one running copy of it.
+#[test]
+fn killed_and_recovered() {
+    for (kind, mode) in KINDS {
+        for (host, at, runs) in [
+            ("h1", "info", "h1"),
+            ("h1", "begin", "h1"),
+            ("h1", "suspended", "h1"),
+            ("h1", "memory", "h1"),
+            ("h2", "begin", "h1"),
+            ("h2", "built", "h1"),
+            (
+                "h1",
+                if mode == "save" {
+                    "saved"
+                } else {
+                    "ready-read"
+                },
+                "h1",
+            ),
+            ("h2", "start", "h2"),
+            (
+                "h2",
+                if mode == "save" {
+                    "unpaused"
+                } else {
+                    "started"
+                },
+                "h2",
+            ),
+            (
+                "h1",
+                if mode == "save" {
+                    "destroy"
+                } else {
+                    "report-read"
+                },
+                "h2",
+            ),
+        ] {
+            let lab = Lab::new(kind);
+            fs::write(
+                lab.path(&format!("{host}/kill")),
+                format!("{} KILL\n", point(mode, host, at)),
+            )
+            .unwrap();
+            let output = lab.migrate(&[]);
+            let what = format!("{mode} {host} {at}");
+            assert!(
+                output.status.code().is_none(),
+                "{what}: not reached: {}\n{}",
+                shown(&output),
+                lab.logs()
+            );
+            // What was cut off needs a moment to notice.
+            settle(&lab);
+            lab.never_both();
+            let output = lab.command(&["--recover", "g1"]).output().unwrap();
+            assert_eq!(
+                output.status.code(),
+                Some(0),
+                "{what}: {}\n{}",
+                shown(&output),
+                lab.logs()
+            );
+            lab.is_at(runs);
+            let output = lab.command(&["--status", "g1"]).output().unwrap();
+            ended(&output, 0);
+        }
+    }
+}
+
+/// Waits until no process works for a host any more.
+fn settle(lab: &Lab) {
+    let until = Instant::now() + Duration::from_secs(20);
+    let name = lab.dir.path().to_str().unwrap().to_owned();
+    loop {
+        let busy = fs::read_dir("/proc").unwrap().flatten().any(|entry| {
+            let environ = fs::read(entry.path().join("environ")).unwrap_or_default();
+            environ
+                .windows(name.len())
+                .any(|part| part == name.as_bytes())
+        });
+        if !busy || Instant::now() >= until {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// A signal that asks to stop: undone before the commit, ended well after it.
+#[test]
+fn interrupted() {
+    for (kind, mode) in KINDS {
+        for (host, at, runs, code) in [
+            ("h1", "begin", "h1", 1),
+            ("h1", "suspended", "h1", 1),
+            ("h2", "built", "h1", 1),
+            ("h2", "start", "h2", 0),
+        ] {
+            let lab = Lab::new(kind);
+            fs::write(
+                lab.path(&format!("{host}/kill")),
+                format!("{} TERM\n", point(mode, host, at)),
+            )
+            .unwrap();
+            let output = lab.migrate(&[]);
+            assert_eq!(
+                output.status.code(),
+                Some(code),
+                "{mode} {host} {at}: {}\n{}",
+                shown(&output),
+                lab.logs()
+            );
+            lab.is_at(runs);
+        }
+    }
+}
+
+/// The connection is cut at each point, and the target cannot be reached until later.
+#[test]
+fn cut_off_and_recovered() {
+    for (kind, mode) in KINDS {
+        for (host, at, runs) in [
+            ("h1", "suspended", "h1"),
+            ("h2", "built", "h1"),
+            (
+                "h2",
+                if mode == "save" {
+                    "unpaused"
+                } else {
+                    "started"
+                },
+                "h2",
+            ),
+        ] {
+            let lab = Lab::new(kind);
+            fs::write(lab.path(&format!("{host}/cut")), point(mode, host, at)).unwrap();
+            let what = format!("{mode} {host} {at}");
+            let mut child = lab.start(&[&lab.map("h1/disks/a", "h2/disks/a"), "g1", "h2"]);
+            if runs == "h2" {
+                // It looks for the target for a while; then it is killed, and that is worse.
+                let until = Instant::now() + Duration::from_secs(30);
+                while !lab.path("unreachable").exists() && Instant::now() < until {
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+                std::thread::sleep(Duration::from_millis(500));
+                child.kill().unwrap();
+            }
+            let output = child.wait_with_output().unwrap();
+            assert!(
+                lab.path("unreachable").exists(),
+                "{what}: not reached: {}\n{}",
+                shown(&output),
+                lab.logs()
+            );
+            assert!(
+                matches!(output.status.code(), Some(4) | None),
+                "{what}: {}\n{}",
+                shown(&output),
+                lab.logs()
+            );
+            if runs == "h1" {
+                assert_eq!(lab.state("h1").as_deref(), Some("g1 running"), "{what}");
+            }
+            let output = lab.command(&["--recover", "g1"]).output().unwrap();
+            assert_eq!(
+                output.status.code(),
+                Some(4),
+                "{what}: {}\n{}",
+                shown(&output),
+                lab.logs()
+            );
+            lab.never_both();
+            fs::remove_file(lab.path("unreachable")).unwrap();
+            let output = lab.command(&["--recover", "g1"]).output().unwrap();
+            assert_eq!(
+                output.status.code(),
+                Some(0),
+                "{what}: {}\n{}",
+                shown(&output),
+                lab.logs()
+            );
+            lab.is_at(runs);
+        }
+    }
+}

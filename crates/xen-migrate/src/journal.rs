@@ -176,7 +176,7 @@ pub(crate) enum Lock {
     Own,
 }
 
-/// Takes the lock of a domain at a host, for as long as the shell lives.
+/// Takes the lock of a domain at a host, for as long as the shell lives. The file goes with it.
 pub(crate) fn lock(shell: &Shell, domain: &str, token: &str) -> Result<Lock, Trouble> {
     let name = quoted(&file_name(domain));
     let token = quoted(token);
@@ -184,7 +184,7 @@ pub(crate) fn lock(shell: &Shell, domain: &str, token: &str) -> Result<Lock, Tro
     let script = format!(
         "{{ d=${{XEN_MIGRATE_STATE_DIR:-/var/lib/xen-migrate}}; mkdir -p \"$d\" && chmod 700 \"$d\"\n\
          l=$d/{name}.lock; exec 9>>\"$l\"\n\
-         if flock -n 9 && [ \"$l\" -ef /proc/$$/fd/9 ]; then echo {token} > \"$l\" && echo taken\n\
+         if flock -n 9 && [ \"$l\" -ef /proc/$$/fd/9 ]; then trap 'rm -f \"$l\"' EXIT; trap 'exit 1' HUP INT TERM PIPE; echo {token} > \"$l\" && echo taken\n\
          elif [ \"$(cat \"$l\")\" = {token} ]; then echo own; exec 9>&-\n\
          else echo busy; exec 9>&-; fi; }} </dev/null"
     );
@@ -204,7 +204,7 @@ pub(crate) fn lock(shell: &Shell, domain: &str, token: &str) -> Result<Lock, Tro
 /// Gives the lock back, and removes its file.
 pub(crate) fn unlock(shell: &Shell) -> Result<(), Trouble> {
     shell
-        .keep("[ -z \"$l\" ] || rm -f \"$l\"; exec 9>&-; l=")
+        .keep("[ -z \"$l\" ] || rm -f \"$l\"; trap - EXIT; exec 9>&-; l=")
         .map(drop)
 }
 

@@ -355,9 +355,7 @@ impl Save {
         if bad(&mut self.xl) {
             return Some(Trouble::Failed(format!("xl save: {}", self.xl.said())));
         }
-        // xl restore has to outlive the stream.
-        let early = relayed.is_none() && self.restore.ended().is_some();
-        if early || bad(&mut self.restore) {
+        if bad(&mut self.restore) {
             self.restore.wait(Duration::from_secs(1));
             return Some(Trouble::Failed(format!(
                 "xl restore: {}",

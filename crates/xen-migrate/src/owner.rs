@@ -107,11 +107,12 @@ fn both(source: Seen, target: Seen) -> Verdict {
     }
 }
 
-/// Whether the source gave it away. A source without a journal has finished: then what it has counts.
+/// Whether the source gave it away. The target's journal counts where the source has none.
 fn committed(source: Seen, target: Seen) -> bool {
+    let gave = |mark| matches!(mark, Some(Mark::Committed | Mark::SourceRemoved));
     match source.mark {
-        Some(mark) => mark == Mark::Committed || mark == Mark::SourceRemoved,
-        None => source.copy == Held::Absent && target.mark != Some(Mark::Revoked),
+        Some(mark) => gave(Some(mark)),
+        None => source.copy == Held::Absent && gave(target.mark),
     }
 }
 
