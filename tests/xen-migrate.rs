@@ -3,7 +3,6 @@
 //! real Xen does is shown by the lab (`cargo xtask lab xen`).
 #![allow(clippy::unwrap_used)]
 
-#[allow(dead_code)]
 mod common;
 
 use std::fs;

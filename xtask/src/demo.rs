@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::workspace::{Scratch, build_release, find_program};
-use crate::{Result, demo_blocksync, demo_dupes, demo_sparse_dd, setup};
+use crate::{Result, demo_blocksync, demo_dupes, demo_sparse_dd, demo_xen_migrate, setup};
 
 /// A tool's demo.
 type Demo = fn(&Stage) -> Result;
@@ -21,6 +21,7 @@ pub(crate) const DEMOS: &[(&str, Demo)] = &[
     ("sparse-dd", demo_sparse_dd::run),
     ("blocksync", demo_blocksync::run),
     ("dupes", demo_dupes::run),
+    ("xen-migrate", demo_xen_migrate::run),
 ];
 
 /// Builds the tools and shows those that are named, or all.
@@ -65,11 +66,21 @@ impl Stage {
         self.dir.join(name)
     }
 
+    /// The binary of one of our tools.
+    pub(crate) fn tool(&self, name: &str) -> PathBuf {
+        self.binaries.join(name)
+    }
+
     /// Runs `line`, words parted by single spaces, and shows it and what it says.
     ///
     /// The first word is one of our tools or a program of the system. Returns its stdout; a status
     /// other than 0 is an error.
     pub(crate) fn run(&self, line: &str) -> Result<String> {
+        self.run_with(line, &[])
+    }
+
+    /// As [`run`](Stage::run), with variables in the environment.
+    pub(crate) fn run_with(&self, line: &str, variables: &[(&str, OsString)]) -> Result<String> {
         println!("\n$ {line}");
         let mut words = line.split(' ');
         let name = words.next().unwrap_or_default();
@@ -82,6 +93,7 @@ impl Stage {
         let mut command = Command::new(program.ok_or(format!("{name}: not installed"))?);
         command
             .args(words)
+            .envs(variables.iter().map(|(name, value)| (name, value)))
             .current_dir(&self.dir)
             .stdin(Stdio::null());
         let output = command.output().map_err(|e| format!("{name}: {e}"))?;

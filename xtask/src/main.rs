@@ -18,6 +18,7 @@ mod demo;
 mod demo_blocksync;
 mod demo_dupes;
 mod demo_sparse_dd;
+mod demo_xen_migrate;
 mod install;
 mod lab;
 mod lexer;

@@ -46,6 +46,9 @@ A path that is left out at one side is the same as at the other side.
 SIZE is a number of bytes, also with a suffix: 64K, 1M, 1G (1024), 1MB (1000).
 ";
 
+/// How long a side may be silent, if nothing else is asked for.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(120);
+
 /// What the command line asks for.
 #[derive(Debug)]
 pub(crate) enum Request {
@@ -121,7 +124,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Request,
         retry: 0,
         rsh: "ssh".into(),
         remote_command: "blocksync".into(),
-        timeout: Duration::from_secs(120),
+        timeout: TIMEOUT,
         json: false,
         quiet: false,
         progress: progress::Mode::Auto,

@@ -67,6 +67,7 @@ pub(crate) fn run(
         &args.remote_command,
         &other,
         args.segment,
+        args.timeout,
     )?;
     let mut link = Link::new(input, output, args.timeout);
     let done = talk(&mut link, args, mode, role, &reader, &other, pass);

@@ -1,7 +1,7 @@
 //! The server at another host: starting it through ssh or another transport.
 
 use crate::Error;
-use crate::args::Remote;
+use crate::args::{self, Remote};
 use nix::sys::signal::SigSet;
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -21,13 +21,14 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// Starts `rsh [user@]host 'blocksync server PATH -b N'`.
+    /// Starts `rsh [user@]host 'blocksync server PATH -b N'`, with the time-out if it is not the usual.
     pub(crate) fn start(
         remote: &Remote,
         rsh: &OsStr,
         remote_command: &OsStr,
         path: &Path,
         segment: u64,
+        timeout: Duration,
     ) -> Result<(Connection, ChildStdout, ChildStdin), Error> {
         let mut words = rsh
             .as_bytes()
@@ -39,13 +40,18 @@ impl Connection {
         let program = OsStr::from_bytes(program);
         let mut line = remote_command.to_os_string();
         line.push(" server ");
-        let is_like_option = path.as_os_str().as_bytes().starts_with(b"-");
-        if is_like_option {
-            line.push(format!("-b {segment} -- "));
+        let mut options = format!("-b {segment}");
+        if timeout != args::TIMEOUT {
+            options += &format!(" --timeout={}", timeout.as_secs());
         }
-        line.push(quoted(path.as_os_str()));
+        let path = quoted(path.as_os_str());
+        let is_like_option = path.as_bytes().starts_with(b"'-");
+        if is_like_option {
+            line.push(format!("{options} -- "));
+        }
+        line.push(path);
         if !is_like_option {
-            line.push(format!(" -b {segment}"));
+            line.push(format!(" {options}"));
         }
         let mut command = Command::new(program);
         command

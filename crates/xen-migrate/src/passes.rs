@@ -14,6 +14,10 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+/// A session waits while the memory goes over, on hosts whose clocks may stand still for a while. That
+/// a connection is dead is for ssh to find out.
+const TIMEOUT: &str = "--timeout=1800";
+
 /// How blocksync is run.
 #[derive(Clone, Debug)]
 pub(crate) struct Blocksync {
@@ -157,7 +161,7 @@ impl Session {
         send: &Sender<(usize, Said)>,
     ) -> Result<Session, Trouble> {
         let mut command = Command::new(&blocksync.here);
-        command.args(["--session", "--json", "--progress=1", "--size=min"]);
+        command.args(["--session", "--json", "--progress=1", "--size=min", TIMEOUT]);
         ends(&mut command, &copy.source, &copy.target, reach, blocksync);
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let program = cli::diag::name(&blocksync.here).to_string();
