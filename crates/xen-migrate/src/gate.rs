@@ -311,6 +311,48 @@ mod tests {
         assert_eq!(told[1..], [Act::Tell(Notice::Started), Act::Done]);
     }
 
+    /// What xl 4.17 said, as the lab recorded it.
+    #[test]
+    fn recorded_receivers() {
+        let until_ready = |gate: &mut Gate| {
+            gate.on(Event::Command(Command::Ready));
+            gate.on(Event::FromSource(GO));
+        };
+        let receiver = include_bytes!("../../../tests/lab/xen/recorded/handshake/receiver.bin");
+        let go = include_bytes!("../../../tests/lab/xen/recorded/handshake/go.bin");
+        assert_eq!(go, GO);
+        let (first, report) = receiver.split_at(BANNER.len() + READY.len());
+        let mut gate = Gate::new();
+        assert_eq!(
+            gate.on(Event::FromTarget(first))[1],
+            Act::Tell(Notice::Ready)
+        );
+        until_ready(&mut gate);
+        assert_eq!(
+            gate.on(Event::Command(Command::Go)),
+            [Act::ToTarget(go.to_vec())]
+        );
+        let told = gate.on(Event::FromTarget(report));
+        assert_eq!(
+            told,
+            [
+                Act::ToSource(report.to_vec()),
+                Act::Tell(Notice::Started),
+                Act::Done
+            ]
+        );
+        // One that was not allowed to go on, and removed its copy.
+        let receiver =
+            include_bytes!("../../../tests/lab/xen/recorded/handshake/receiver-no-go.bin");
+        let (first, report) = receiver.split_at(BANNER.len() + READY.len());
+        let mut gate = Gate::new();
+        gate.on(Event::FromTarget(first));
+        until_ready(&mut gate);
+        gate.on(Event::Command(Command::Go));
+        let told = gate.on(Event::FromTarget(report));
+        assert_eq!(told[1..], [Act::Tell(Notice::Refused), Act::Done]);
+    }
+
     fn event() -> impl Strategy<Value = Event<'static>> {
         let failed = b"my copy unpause results are as follows\0\x01";
         let back = b"domain is yours, you are cleared to unpause\0";

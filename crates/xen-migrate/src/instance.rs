@@ -25,23 +25,15 @@ pub(crate) struct Instance {
 /// The copy at a host; `None` if there is none. Two are an error: then nobody can tell what is what.
 pub(crate) fn find(shell: &Shell, uuid: &str) -> Result<Option<Instance>, Trouble> {
     let failed = |why: String| Trouble::Failed(format!("{}: {why}", shell.name));
-    // A domain that comes or goes at this moment makes the list fail.
-    let mut tries = 0;
-    let text = loop {
-        match shell.ask("xl list -l", toolstack::DESCRIBE_ALL) {
-            Err(Trouble::Failed(_)) if tries < 5 => tries += 1,
-            other => break other?,
-        }
-        thread::sleep(Duration::from_millis(500));
-    };
-    let domains = toolstack::parse_domains(&text).map_err(failed)?;
-    let found: Vec<_> = domains
+    let uuids = toolstack::parse_uuids(&shell.ask("xl vm-list", toolstack::LIST_UUIDS)?);
+    let found: Vec<u32> = uuids
         .into_iter()
-        .filter(|domain| domain.uuid == uuid)
+        .filter(|(other, _)| other == uuid)
+        .map(|(_, id)| id)
         .collect();
-    let domain = match &found[..] {
+    let id = match found[..] {
         [] => return Ok(None),
-        [domain] => domain,
+        [id] => id,
         _ => {
             return Err(failed(format!(
                 "there are {} domains with the UUID {uuid}",
@@ -50,7 +42,7 @@ pub(crate) fn find(shell: &Shell, uuid: &str) -> Result<Option<Instance>, Troubl
         }
     };
     let listed = toolstack::parse_list(&shell.ask("xl list", toolstack::LIST)?);
-    let listed = listed.into_iter().find(|one| one.id == domain.id);
+    let listed = listed.into_iter().find(|one| one.id == id);
     Ok(listed.map(|one| Instance {
         id: one.id,
         name: one.name,

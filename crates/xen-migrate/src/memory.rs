@@ -107,6 +107,15 @@ impl Transfer {
         Ok(())
     }
 
+    /// The process at the target that may still make a copy of the domain when it has been cut off. (That
+    /// of a live migration removes its own copy then.)
+    pub(crate) fn restoring(&self) -> Option<u32> {
+        match self {
+            Transfer::Live(_) => None,
+            Transfer::Save(save) => Some(save.pid),
+        }
+    }
+
     /// Cuts it off, so that the source goes on, and waits until xl has ended.
     pub(crate) fn cut(&mut self) {
         match self {
@@ -286,6 +295,8 @@ pub(crate) fn settle(socket: &Path, started: bool) -> bool {
 pub(crate) struct Save {
     xl: Running,
     restore: Running,
+    /// The process at the target.
+    pid: u32,
     relay: Receiver<Result<(), String>>,
     relayed: Option<Result<(), String>>,
 }
@@ -304,7 +315,10 @@ impl Save {
         };
         let ready = answers(output);
         let until = Instant::now() + BEGINS;
-        while ready.try_recv().is_err() {
+        let pid = loop {
+            if let Ok(pid) = ready.try_recv() {
+                break pid;
+            }
             if restore.ended().is_some() || Instant::now() >= until {
                 restore.wait(Duration::from_secs(1));
                 return Err(Trouble::Failed(format!("xl restore: {}", restore.said())));
@@ -313,7 +327,7 @@ impl Save {
                 return Err(trouble);
             }
             thread::sleep(Duration::from_millis(5));
-        }
+        };
         // Writing to a pipe that is closed must be an error for xl, and not its end: then it lets the
         // domain go on. A shell can pass that on; std cannot.
         let mut command = Command::new("sh");
@@ -337,6 +351,7 @@ impl Save {
         Ok(Save {
             xl,
             restore,
+            pid,
             relay,
             relayed: None,
         })
@@ -383,13 +398,16 @@ impl Save {
     }
 }
 
-/// Tells when the line has come that `xl restore` is started after.
-fn answers(output: impl Read + Send + 'static) -> Receiver<()> {
+/// Tells when the line has come that `xl restore` is started after, and which process it is.
+fn answers(output: impl Read + Send + 'static) -> Receiver<u32> {
     let (send, receive) = channel();
     thread::spawn(move || {
-        for line in BufReader::new(output).split(b'\n').map_while(Result::ok) {
-            if line == toolstack::RESTORE_BEGINS.as_bytes() {
-                let _ = send.send(());
+        for line in BufReader::new(output).lines().map_while(Result::ok) {
+            let pid = line
+                .strip_prefix(toolstack::RESTORE_BEGINS)
+                .and_then(|pid| pid.parse().ok());
+            if let Some(pid) = pid {
+                let _ = send.send(pid);
             }
         }
     });

@@ -71,6 +71,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
         passes: None,
         all: Vec::new(),
         transfer: None,
+        restoring: None,
         inflight: Vec::new(),
         stopped: None,
         pause: None,
@@ -161,6 +162,8 @@ struct Migration<'a> {
     /// What each pass found.
     all: Vec<Vec<Pass>>,
     transfer: Option<Transfer>,
+    /// What may still make a copy at the target.
+    restoring: Option<u32>,
     /// Where live migration's transport listens.
     socket: PathBuf,
     inflight: Vec<String>,
@@ -303,6 +306,7 @@ impl Migration<'_> {
         };
         self.say(format_args!("sending the memory"));
         let transfer = Transfer::start(self.plan.mode, &terms, &mut interrupted)?;
+        self.restoring = transfer.restoring();
         let transfer = self.transfer.insert(transfer);
         loop {
             let asked = Instant::now();
@@ -500,6 +504,7 @@ impl Migration<'_> {
         let domain = self.plan.domain.clone();
         let cleaned = self
             .reconnected()
+            .and_then(|()| self.end_restore())
             .and_then(|()| instance::destroy(&self.target, &domain.uuid));
         if cleaned.is_err() {
             // The target has to hear of it later.
@@ -507,6 +512,22 @@ impl Migration<'_> {
         }
         cleaned?;
         self.close()
+    }
+
+    /// Waits until nothing at the target makes a copy any more. It hears that it was cut off.
+    fn end_restore(&self) -> Result<(), Trouble> {
+        let Some(pid) = self.restoring else {
+            return Ok(());
+        };
+        let until = Instant::now() + SETTLES;
+        while self.target.run(&toolstack::is_restoring(pid))?.status == 0 {
+            if Instant::now() >= until {
+                self.target.run(&format!("kill -9 {pid}"))?;
+                return Ok(());
+            }
+            thread::sleep(Duration::from_millis(50));
+        }
+        Ok(())
     }
 
     /// The target may be reached again after a connection was cut.

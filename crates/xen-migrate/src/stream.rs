@@ -173,6 +173,22 @@ mod tests {
         }
     }
 
+    /// The head of a domain that xl 4.17 sent, as the lab recorded it.
+    #[test]
+    fn a_recorded_head() {
+        let stream = include_bytes!("../../../tests/lab/xen/recorded/handshake/sender-head.bin");
+        let paths = vec![("/dev/vg0/h1".to_owned(), "/srv/h1.img".to_owned())];
+        let got = pass(&mut Head::new(paths), stream, 100).unwrap();
+        let length = whole(&got).unwrap().unwrap();
+        let text = String::from_utf8_lossy(&got[..length]).into_owned();
+        assert!(
+            text.contains("\"/srv/h1.img\"") && !text.contains("/dev/vg0/h1\""),
+            "{text}"
+        );
+        let before = whole(stream).unwrap().unwrap();
+        assert_eq!(got[length..], stream[before..]);
+    }
+
     #[test]
     fn what_cannot_be_changed_is_an_error() {
         let no_such = vec![("/dev/c".to_owned(), "/x".to_owned())];

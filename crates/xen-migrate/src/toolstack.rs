@@ -75,8 +75,8 @@ pub(crate) struct Listed {
 
 pub(crate) const INFO: &str = "xl info";
 pub(crate) const LIST: &str = "xl list";
-/// Everything about every domain: also their UUIDs.
-pub(crate) const DESCRIBE_ALL: &str = "xl list -l";
+/// The UUIDs of all domains, also of those that are half built.
+pub(crate) const LIST_UUIDS: &str = "xl vm-list";
 
 pub(crate) fn describe(name: &str) -> String {
     format!("xl list -l -- {}", quoted(name))
@@ -130,12 +130,19 @@ pub(crate) fn shown_save(id: u32, host: &str) -> String {
     format!("xl save -p {id} /dev/stdout | ssh {host} xl restore -p /dev/stdin")
 }
 
-/// Makes a paused domain of what comes on standard input. The word tells that the connection stands.
+/// Makes a paused domain of what comes on standard input. The word tells that the connection stands,
+/// and which process it is.
 pub(crate) fn restore() -> String {
-    format!("echo {RESTORE_BEGINS}; exec xl restore -p /dev/stdin >&2")
+    format!("echo {RESTORE_BEGINS}$$; exec xl restore -p /dev/stdin >&2")
 }
 
-pub(crate) const RESTORE_BEGINS: &str = "xen-migrate: ready";
+/// Before the number of the process.
+pub(crate) const RESTORE_BEGINS: &str = "xen-migrate:restore:";
+
+/// Whether a process is still that of [`restore`].
+pub(crate) fn is_restoring(pid: u32) -> String {
+    format!("tr '\\0' ' ' < /proc/{pid}/cmdline 2>/dev/null | grep -q 'xl restore -p'")
+}
 
 /// What xl calls a domain that it receives, until it starts.
 pub(crate) fn incoming(name: &str) -> String {
@@ -202,6 +209,15 @@ fn held(flags: &str) -> Option<Held> {
         () if is('p') => Some(Held::Paused),
         () => Some(Held::Running),
     }
+}
+
+/// `xl vm-list`: the UUID and the number of each domain.
+pub(crate) fn parse_uuids(text: &str) -> Vec<(String, u32)> {
+    let one = |line: &str| {
+        let mut words = line.split_whitespace();
+        Some((words.next()?.to_owned(), words.next()?.parse().ok()?))
+    };
+    text.lines().skip(1).filter_map(one).collect()
 }
 
 /// `xl list -l`. The error says what is missing.
@@ -309,5 +325,98 @@ a name of more than forty characters, all of it    6    96     1     -b----     
             expected.map(|(name, id, held)| (name.to_owned(), id, held))
         );
         assert_eq!(parse_list("Name\nnonsense\n1 2 3 4 5 6\n"), []);
+        let text = "\
+UUID                                  ID    name
+00000000-0000-0000-0000-000000000000  0    Domain-0
+bf245636-e578-437d-a6a8-be07d49c43dc  19    two words
+";
+        let uuids = parse_uuids(text);
+        assert_eq!(
+            uuids[1],
+            ("bf245636-e578-437d-a6a8-be07d49c43dc".to_owned(), 19)
+        );
+        assert_eq!(uuids.len(), 2);
+    }
+
+    /// Answers of real hosts, as the lab recorded them.
+    macro_rules! recorded {
+        ($name:literal) => {
+            include_str!(concat!("../../../tests/lab/xen/recorded/", $name))
+        };
+    }
+
+    #[test]
+    fn recorded_hosts() {
+        let info = parse_info(recorded!("xl-info.txt")).unwrap();
+        assert_eq!(
+            (info.version, info.free_mib, info.makes_room),
+            ((4, 17), 562, false)
+        );
+        for (cap, is) in [("pv", true), ("hap", true), ("shadow", false)] {
+            assert_eq!(info.virt_caps.iter().any(|one| one == cap), is, "{cap}");
+        }
+        assert_eq!(parse_info(""), None);
+        for (text, name, held) in [
+            (recorded!("xl-list-running.txt"), "h1", Held::Running),
+            (recorded!("xl-list-paused.txt"), "p1", Held::Paused),
+            (recorded!("xl-list-suspended.txt"), "p1", Held::Suspended),
+            (
+                recorded!("xl-list-incoming.txt"),
+                "h1--incoming",
+                Held::Paused,
+            ),
+            (
+                recorded!("xl-list-migratedaway.txt"),
+                "h1--migratedaway",
+                Held::Suspended,
+            ),
+        ] {
+            let found = parse_list(text).into_iter().find(|one| one.name == name);
+            assert_eq!(found.map(|one| one.held), Some(held), "{name} in {text}");
+        }
+    }
+
+    #[test]
+    fn recorded_domains() {
+        let one = |text| parse_domains(text).unwrap().remove(0);
+        let domain = one(recorded!("xl-list-l-pvh-phy-file-readonly.json"));
+        assert_eq!(
+            (domain.name.as_str(), domain.kind, domain.memory_kib),
+            ("h1", Kind::Pvh, 96 << 10)
+        );
+        let disks = domain
+            .disks
+            .iter()
+            .map(|disk| (disk.vdev.as_str(), disk.path.as_str(), disk.writable));
+        let expected = [
+            ("xvda", "/dev/vg0/h1", true),
+            ("xvdb", "/srv/xen/h1-b.img", true),
+            ("xvdc", "/dev/vg0/cd1", false),
+        ];
+        assert_eq!(disks.collect::<Vec<_>>(), expected);
+        assert!(
+            domain
+                .disks
+                .iter()
+                .all(|disk| disk.format == "raw" && !disk.cdrom && !disk.served_elsewhere)
+        );
+        assert_eq!(domain.bridges, ["xenbr0"]);
+        assert_eq!(
+            domain.boot_files,
+            ["/var/lib/xenlab/vmlinux", "/var/lib/xenlab/initrd-domu"]
+        );
+        assert_eq!(one(recorded!("xl-list-l-pv-phy.json")).kind, Kind::Pv);
+        let domain = one(recorded!("xl-list-l-pv-cdrom.json"));
+        assert!(domain.disks.iter().any(|disk| disk.cdrom && !disk.writable));
+        let all = parse_domains(recorded!("xl-list-l-all.json")).unwrap();
+        assert_eq!((all[0].id, all[0].name.as_str()), (0, "Domain-0"));
+        for text in [
+            "",
+            "{}",
+            "[1]",
+            "[{\"domid\":1,\"config\":{\"disks\":[{}]}}]",
+        ] {
+            assert!(parse_domains(text).is_err(), "{text}");
+        }
     }
 }
