@@ -474,3 +474,329 @@ fn cut_off_and_recovered() {
         }
     }
 }
+
+/// Cut off when the target has just started, but it can be reached again: then the program finds out.
+#[test]
+fn finds_out_whether_it_started() {
+    for (kind, mode) in KINDS {
+        let lab = Lab::new(kind);
+        let at = if mode == "save" {
+            "unpaused"
+        } else {
+            "started"
+        };
+        fs::write(lab.path("h2/cut"), at).unwrap();
+        let child = lab.start(&[&lab.map("h1/disks/a", "h2/disks/a"), "g1", "h2"]);
+        let until = Instant::now() + Duration::from_secs(60);
+        while !lab.path("unreachable").exists() && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        fs::remove_file(lab.path("unreachable")).unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(
+            output.status.code(),
+            Some(0),
+            "{mode}: {}\n{}",
+            shown(&output),
+            lab.logs()
+        );
+        settle(&lab);
+        lab.is_at("h2");
+    }
+}
+
+/// `--recover` at the target, which has to be told where the source is.
+#[test]
+fn recovered_from_the_target() {
+    let lab = Lab::new("pv");
+    fs::write(lab.path("h2/kill"), "unpause KILL\n").unwrap();
+    assert!(lab.migrate(&[]).status.code().is_none());
+    settle(&lab);
+    let status = |args: &[&str]| lab.command_at("h2", args).output().unwrap();
+    let output = status(&["--status"]);
+    ended(&output, 4);
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout),
+        "g1: committed, to h2\n"
+    );
+    let output = status(&["--status", "--json", "g1", "h1"]);
+    ended(&output, 4);
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains("\"owner\":\"target\""), "{text}");
+    // Alone it cannot know.
+    ended(&status(&["--recover", "g1"]), 4);
+    let output = status(&["--recover", "g1", "h1"]);
+    ended(&output, 0);
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout),
+        "g1: runs at the target\n"
+    );
+    lab.is_at("h2");
+    ended(&status(&["--status"]), 0);
+}
+
+#[test]
+fn several_disks_other_paths_and_new_volumes() {
+    for (kind, mode) in KINDS {
+        let lab = Lab::new(kind);
+        lab.disk("xvdb", "h1/disks/b's disk", "h2/disks/other b");
+        lab.disk("xvdc", "h1/disks/c", "h1/disks/shared");
+        fs::remove_file(lab.path("h2/disks/other b")).unwrap();
+        let before = fs::read(lab.path("h1/disks/c")).unwrap();
+        let shared = format!("--shared={}", lab.path("h1/disks/c").display());
+        let map = lab.map("h1/disks/b's disk", "h2/disks/other b");
+        let args = ["--create", "--remove-source", "--json", &shared, &map];
+        let output = lab.migrate(&args);
+        assert_eq!(
+            output.status.code(),
+            Some(0),
+            "{mode}: {}\n{}",
+            shown(&output),
+            lab.logs()
+        );
+        assert_eq!(lab.state("h2").as_deref(), Some("g1 running"));
+        // The configuration names the disks as they are called there.
+        let domain = fs::read_dir(lab.path("h2/domains"))
+            .unwrap()
+            .next()
+            .unwrap()
+            .unwrap();
+        let disks = fs::read_to_string(domain.path().join("disks")).unwrap();
+        let name = |name: &str| lab.path(name).display().to_string();
+        let expected = [
+            format!("xvda {}\n", name("h2/disks/a")),
+            format!("xvdb {}\n", name("h2/disks/other b")),
+            format!("xvdc {}\n", name("h1/disks/c")),
+        ];
+        assert_eq!(disks, expected.concat());
+        assert!(fs::read(lab.path("h2/disks/other b")).unwrap()[8192..].starts_with(b"last write"));
+        // What was shared is as it was, but for what the guest itself wrote to it.
+        assert_eq!(
+            fs::read(lab.path("h1/disks/c")).unwrap()[9000..],
+            before[9000..]
+        );
+        assert!(!lab.path("h1/disks/a").exists() && !lab.path("h1/disks/b's disk").exists());
+        let value: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(value["mode"], mode);
+        let passes = value["passes"].as_array().unwrap();
+        assert_eq!(passes.len() % 2, 0);
+        assert!(value["paused_seconds"].as_f64().unwrap() > 0.0);
+    }
+}
+
+/// Everything below a folder, but for logs.
+fn tree(dir: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let mut all = Vec::new();
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            all.extend(tree(&path));
+        } else if !path.ends_with("log") && !path.ends_with("pid") {
+            all.push((path.clone(), fs::read(&path).unwrap()));
+        }
+    }
+    all.sort();
+    all
+}
+
+#[test]
+fn plans() {
+    let lab = Lab::new("pvh");
+    let before = tree(lab.dir.path());
+    let output = lab.migrate(&["--dry-run"]);
+    ended(&output, 0);
+    let name = |name: &str| lab.path(name).display().to_string();
+    let expected = format!(
+        "g1: pvh, 64 MiB, live to h2\nxvda: {a} -> {b}, 1.0 MiB\n\
+         run: {blocksync} --session '{a}' 'h2:{b}'\n\
+         run: xl migrate -s 'xen-migrate transport' 3 h2\n",
+        a = name("h1/disks/a"),
+        b = name("h2/disks/a"),
+        blocksync = lab.blocksync.display(),
+    );
+    assert_eq!(String::from_utf8_lossy(&output.stdout), expected);
+    let output = lab.migrate(&["-n", "--json", "--mode=save"]);
+    ended(&output, 0);
+    let value: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        (&value["mode"], &value["disks"][0]["vdev"]),
+        (&"save".into(), &"xvda".into())
+    );
+    assert_eq!(value["impossible"].as_array().unwrap().len(), 0);
+
+    // Each reason, in the plan and when it is tried.
+    type Change = fn(&Lab);
+    let cases: [(Change, &[&str], &str); 6] = [
+        (
+            |lab| fs::write(lab.path("h2/disks/a"), "short").unwrap(),
+            &[],
+            "has 5 bytes, and ",
+        ),
+        (
+            |lab| fs::remove_file(lab.path("h2/disks/a")).unwrap(),
+            &[],
+            "is missing at the target: make it, or use --create",
+        ),
+        (
+            |lab| {
+                fs::write(
+                    lab.path("h2/info"),
+                    "xen_major : 4\nxen_minor : 16\nfree_memory : 9000\n",
+                )
+                .unwrap()
+            },
+            &[],
+            "the target has Xen 4.16, older than the source's 4.17",
+        ),
+        (
+            |lab| {
+                let info = "xen_major : 4\nxen_minor : 17\nfree_memory : 9\nxen_commandline : dom0_mem=448M\n";
+                fs::write(lab.path("h2/info"), info).unwrap();
+            },
+            &[],
+            "the target has 9 MiB of memory free, and it has 64 MiB",
+        ),
+        (
+            |lab| fs::write(lab.path("h1/domains/3/state"), "paused\n").unwrap(),
+            &[],
+            "it does not run",
+        ),
+        (
+            |_| (),
+            &["--map=/nonexistent=/x"],
+            "--map: the domain has no disk /nonexistent",
+        ),
+    ];
+    drop(before);
+    for (change, args, why) in cases {
+        let lab = Lab::new("pvh");
+        change(&lab);
+        let before = tree(lab.dir.path());
+        let output = lab.migrate(&[args, &["--dry-run"]].concat());
+        ended(&output, 3);
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(
+            text.contains(&"impossible: ") && text.contains(why),
+            "{text}"
+        );
+        let output = lab.migrate(args);
+        ended(&output, 3);
+        assert!(
+            String::from_utf8_lossy(&output.stderr).contains(why),
+            "{}",
+            shown(&output)
+        );
+        assert_eq!(tree(lab.dir.path()), before, "{why}");
+    }
+}
+
+#[test]
+fn one_at_a_time() {
+    let lab = Lab::new("pv");
+    // The source again, by another name.
+    std::os::unix::fs::symlink(lab.path("h1"), lab.path("h3")).unwrap();
+    let output = lab.start(&["g1", "h3"]).wait_with_output().unwrap();
+    ended(&output, 3);
+    assert_eq!(output.stderr, b"xen-migrate: the target is this host\n");
+    fs::remove_file(lab.path("h3")).unwrap();
+    // A migration that did not end.
+    fs::write(lab.path("h1/kill"), "saved KILL\n").unwrap();
+    assert!(lab.migrate(&[]).status.code().is_none());
+    settle(&lab);
+    let output = lab.migrate(&[]);
+    ended(&output, 4);
+    assert!(
+        String::from_utf8_lossy(&output.stderr).contains("has not ended"),
+        "{}",
+        shown(&output)
+    );
+    ended(&lab.command(&["--recover", "g1"]).output().unwrap(), 0);
+    lab.is_at("h1");
+    // One that is under way.
+    fs::write(lab.path("h1/kill"), "suspended STOP\n").unwrap();
+    let child = lab.start(&[&lab.map("h1/disks/a", "h2/disks/a"), "g1", "h2"]);
+    let until = Instant::now() + Duration::from_secs(60);
+    while lab.path("h1/kill").exists() && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    for (args, code) in [(&["g1", "h2"][..], 1), (&["--recover", "g1"], 4)] {
+        let output = lab.command(args).output().unwrap();
+        ended(&output, code);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            said.contains("another run of xen-migrate works on it"),
+            "{said}"
+        );
+    }
+    let id = nix::unistd::Pid::from_raw(child.id().try_into().unwrap());
+    nix::sys::signal::kill(id, nix::sys::signal::Signal::SIGCONT).unwrap();
+    ended(&child.wait_with_output().unwrap(), 0);
+    lab.is_at("h2");
+}
+
+#[test]
+fn usage() {
+    let lab = Lab::new("pv");
+    for (args, why) in [
+        (&[][..], "missing domain"),
+        (&["g1"], "missing host"),
+        (&["g1", "h2", "h3"], "extra operand 'h3'"),
+        (&["g1", "-oProxyCommand=x"], "invalid option '-o'"),
+        (
+            &["--", "g1", "-oProxyCommand=x"],
+            "'-oProxyCommand=x': not a host",
+        ),
+        (&["g1", "h2:/x"], "'h2:/x': not a host"),
+        (
+            &["--mode=fast", "g1", "h2"],
+            "--mode: 'fast': not live, save or auto",
+        ),
+        (&["--map=/a", "g1", "h2"], "--map: it takes SOURCE=TARGET"),
+        (
+            &["--map=a=/b", "g1", "h2"],
+            "--map: both paths must be absolute",
+        ),
+        (
+            &["--max-passes=0", "g1", "h2"],
+            "--max-passes: '0': not a number from 1 on",
+        ),
+        (
+            &["--max-downtime=-1", "g1", "h2"],
+            "--max-downtime: '-1': not a time in seconds",
+        ),
+        (
+            &["--ssh-option=User a", "g1", "h2"],
+            "--ssh-option: 'User a': write it with = in place of blanks",
+        ),
+        (
+            &["--status", "--recover", "g1"],
+            "--status and --recover exclude each other",
+        ),
+    ] {
+        let output = lab.command(args).output().unwrap();
+        ended(&output, 2);
+        let expected =
+            format!("xen-migrate: {why}\nTry 'xen-migrate --help' for more information.\n");
+        assert_eq!(String::from_utf8_lossy(&output.stderr), expected);
+    }
+    let output = lab.command(&["nobody", "h2"]).output().unwrap();
+    ended(&output, 1);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        said.contains("nobody is an invalid domain identifier"),
+        "{said}"
+    );
+    let output = lab.command(&["--recover", "g1"]).output().unwrap();
+    ended(&output, 0);
+    assert_eq!(output.stdout, b"g1: no migration that did not end\n");
+    let mut full = lab.command(&["--help"]);
+    full.stdout(fs::File::options().write(true).open("/dev/full").unwrap());
+    ended(&full.output().unwrap(), 2);
+    let output = lab.command(&["--version"]).output().unwrap();
+    assert_eq!(
+        output.stdout,
+        concat!("xen-migrate ", env!("CARGO_PKG_VERSION"), "\n").as_bytes()
+    );
+    let help = String::from_utf8(lab.command(&["-h"]).output().unwrap().stdout).unwrap();
+    common::golden("xen-migrate/help.txt", &help);
+}

@@ -29,15 +29,12 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
     let (source, target) = (Shell::open(&args.source())?, Shell::open(&args.target())?);
     let state = state_dir();
     for (shell, place) in [(&source, "here"), (&target, "at the target")] {
-        if journal::read(shell, &args.domain)?.is_some() {
-            let why = format!(
-                "{}: a migration of it was not ended; its journal is {place}",
-                args.domain
-            );
-            return Err(Error::Recover(why));
-        }
         if !args.dry_run {
             take_lock(shell, args, &token)?;
+        }
+        if journal::read(shell, &args.domain)?.is_some() {
+            let why = "a migration of it has not ended; its journal is";
+            return Err(Error::Recover(format!("{}: {why} {place}", args.domain)));
         }
     }
     let plan = make_plan(&source, &target, args);
