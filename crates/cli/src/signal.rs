@@ -75,6 +75,12 @@ pub fn default_sigpipe() {
     }
 }
 
+/// Whether a signal is ignored now. Until a program changes that, it is what its parent has left it,
+/// except for SIGPIPE (see [`default_sigpipe`]).
+pub fn is_ignored(signal: Signal) -> bool {
+    process::is_ignored(signal)
+}
+
 /// Signals within this time are one.
 const TOGETHER: Duration = Duration::from_millis(500);
 
