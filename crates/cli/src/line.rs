@@ -21,16 +21,34 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// How long the last line waits for a front end that has stopped reading, in milliseconds.
 const LAST_LINE_WAIT: u16 = 1000;
 
-static LIVE: Mutex<Option<ProgressBar>> = Mutex::new(None);
+/// A line that is drawn. Behind a trait, so that a tool without progress is linked without what draws.
+trait Live: Send {
+    fn suspend(&self, write: &mut dyn FnMut());
+    fn clear(&self);
+}
 
-fn live() -> MutexGuard<'static, Option<ProgressBar>> {
+impl Live for ProgressBar {
+    fn suspend(&self, write: &mut dyn FnMut()) {
+        ProgressBar::suspend(self, write);
+    }
+
+    fn clear(&self) {
+        self.finish_and_clear();
+    }
+}
+
+type Slot = Option<Box<dyn Live>>;
+
+static LIVE: Mutex<Slot> = Mutex::new(None);
+
+fn live() -> MutexGuard<'static, Slot> {
     LIVE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Runs `write` with the live line taken away, and nobody else within [`around`].
-pub(crate) fn around(write: impl FnOnce()) {
+pub(crate) fn around(mut write: impl FnMut()) {
     match &*live() {
-        Some(bar) => bar.suspend(write),
+        Some(bar) => bar.suspend(&mut write),
         None => write(),
     }
 }
@@ -38,7 +56,7 @@ pub(crate) fn around(write: impl FnOnce()) {
 /// Takes the live line away for good.
 pub(crate) fn erase() {
     if let Some(bar) = live().take() {
-        bar.finish_and_clear();
+        bar.clear();
     }
 }
 
@@ -89,7 +107,7 @@ fn draw(counter: &Counter, after: Duration) {
         if live.is_some() {
             return; // two lines would overwrite each other
         }
-        *live = Some(bar.clone());
+        *live = Some(Box::new(bar.clone()));
     }
     loop {
         bar.set_message(counter.status());

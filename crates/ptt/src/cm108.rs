@@ -170,13 +170,10 @@ fn hidraw_of_card(card: u32, sys: &Path) -> Option<String> {
     };
     let wanted = usb_device(sys.join(format!("sound/card{card}")))?;
     let all = fs::read_dir(sys.join("hidraw")).ok()?;
-    let mut names: Vec<_> = all
-        .flatten()
+    all.flatten()
         .filter(|entry| usb_device(entry.path()).as_ref() == Some(&wanted))
         .filter_map(|entry| entry.file_name().into_string().ok())
-        .collect();
-    names.sort();
-    names.into_iter().next()
+        .min()
 }
 
 #[cfg(test)]

@@ -28,16 +28,16 @@ pub fn ports() -> Result<Vec<Port>, Error> {
         let links = links();
         ports.extend(found.into_iter().map(|port| {
             let path = PathBuf::from(port.port_name);
-            let link = links.iter().find(|(_, to)| *to == path);
+            let its = links.iter().filter(|(_, to)| *to == path);
             Port {
-                by_id: link.map(|(link, _)| link.clone()),
+                by_id: its.map(|(link, _)| link).min().cloned(),
                 description: description(&port.port_type),
                 path,
             }
         }));
     }
     ports.extend(chips());
-    ports.sort_by_key(|port| natural(&port.path));
+    ports.sort_unstable_by_key(|port| natural(&port.path));
     Ok(ports)
 }
 
@@ -48,15 +48,13 @@ fn natural(path: &Path) -> (String, u64) {
     (stem.to_owned(), name[stem.len()..].parse().unwrap_or(0))
 }
 
-/// The links in /dev/serial/by-id, sorted, with what they lead to.
+/// The links in /dev/serial/by-id, with what they lead to.
 fn links() -> Vec<(PathBuf, PathBuf)> {
     let entries = fs::read_dir("/dev/serial/by-id").into_iter().flatten();
-    let mut links: Vec<_> = entries
+    entries
         .flatten()
         .filter_map(|entry| Some((entry.path(), entry.path().canonicalize().ok()?)))
-        .collect();
-    links.sort();
-    links
+        .collect()
 }
 
 fn description(kind: &SerialPortType) -> String {

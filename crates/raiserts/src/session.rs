@@ -179,9 +179,10 @@ fn exit_code(outcome: Outcome, args: &Args) -> u8 {
             cli::signal::die_by(signal)
         }
         Outcome::TimedOut => {
-            let seconds = args.times.timeout.unwrap_or_default().as_secs_f64();
+            let time = args.times.timeout.unwrap_or_default();
+            let (s, ms) = (time.as_secs(), time.subsec_millis());
             let device = diag::name(&args.setup.device);
-            diag::report(TOOL, format_args!("{device}: released after {seconds} s"));
+            diag::report(TOOL, format_args!("{device}: released after {s}.{ms:03} s"));
             124
         }
         Outcome::Failed => FAILED,
