@@ -15,7 +15,7 @@ use std::io::{self, IsTerminal};
 use std::time::Instant;
 
 use crate::workspace::{build_release_of, take_value};
-use crate::{Result, setup};
+use crate::{Result, lab_radio, setup};
 use hosts::Hosts;
 use ticks::{Pause, Ticks};
 
@@ -94,12 +94,13 @@ const SCENARIOS: &[Scenario] = &[
     },
 ];
 
-/// The labs: of Xen, so far.
+/// The labs: of Xen here, of radios in `lab_radio`.
 pub(crate) fn run(arguments: &[OsString]) -> Result {
     match arguments.split_first() {
         Some((name, rest)) if name == "xen" => xen(rest),
+        Some((name, rest)) if name == "radio" => lab_radio::run(rest),
         Some((name, _)) => Err(format!("{}: no such lab", name.display())),
-        None => Err("which lab? There is: xen".to_owned()),
+        None => Err("which lab? There are: xen, radio".to_owned()),
     }
 }
 

@@ -21,6 +21,8 @@ mod demo_sparse_dd;
 mod demo_xen_migrate;
 mod install;
 mod lab;
+mod lab_radio;
+mod lab_timeline;
 mod lexer;
 mod licences;
 mod measure;
@@ -87,7 +89,7 @@ pub(crate) const COMMANDS: &[Command] = &[
     },
     Command {
         name: "lab",
-        operands: "xen [--runs=N] [--seed=N] [--keep] [--list] [SCENARIO]...",
+        operands: "xen|radio [ARG]... [SCENARIO]...",
         summary: "try the tools on real machines in emulation",
         run: lab::run,
     },

@@ -1,0 +1,406 @@
+//! `cargo xtask lab radio`: raiserts in a machine with real serial ports, watched from outside.
+//!
+//! A scenario is a script of tests/lab/radio/scenarios that runs in one boot of the guest. It says with
+//! `expect` what the lines of a port are to go through from there to the next mark; that is compared with
+//! what QEMU has traced. What the script finds out by itself it prints, as `ok:` or `FAIL:`.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::Result;
+use crate::lab_timeline::{Line, Timeline, What, wav};
+use crate::workspace::{Scratch, build_release_of, find_program, root};
+
+/// One boot of the guest.
+struct Scenario {
+    script: &'static str,
+    argument: &'static str,
+    /// Kernel modules beside those of the lab's devices.
+    modules: &'static str,
+    ports: &'static str,
+}
+
+const fn scenario(script: &'static str) -> Scenario {
+    Scenario {
+        script,
+        argument: "",
+        modules: "",
+        ports: "1",
+    }
+}
+
+const fn kills(seed: &'static str) -> Scenario {
+    Scenario {
+        script: "kills",
+        argument: seed,
+        modules: "",
+        ports: "1",
+    }
+}
+
+/// The list, in the order of its run: what is shortest comes first.
+const SCENARIOS: &[Scenario] = &[
+    scenario("plateaus"),
+    scenario("statuses"),
+    scenario("locks"),
+    scenario("settings"),
+    scenario("signals"),
+    scenario("terminal"),
+    scenario("unplug"),
+    scenario("sound"),
+    Scenario {
+        script: "cm108",
+        argument: "",
+        modules: "dummy_hcd libcomposite usb_f_hid usb_f_uac1",
+        ports: "1",
+    },
+    kills("1"),
+    kills("2"),
+    kills("3"),
+    kills("4"),
+    kills("5"),
+    kills("6"),
+    kills("7"),
+    kills("8"),
+    kills("9"),
+    kills("10"),
+];
+
+/// Runs the scenarios whose script is named, or all. `--timeline DIR` reads the results of a run.sh.
+pub(crate) fn run(arguments: &[OsString]) -> Result {
+    if let [option, out] = arguments
+        && option == "--timeline"
+    {
+        return Timeline::read(Path::new(out))?.write(Path::new(out));
+    }
+    let (mut keep, mut names) = (None, Vec::new());
+    let mut words = arguments.iter().map(|word| word.to_string_lossy());
+    while let Some(word) = words.next() {
+        match &*word {
+            "--keep" => keep = Some(PathBuf::from(&*words.next().ok_or("--keep: no folder")?)),
+            name if SCENARIOS.iter().any(|s| s.script == name) => names.push(name.to_owned()),
+            other => return Err(format!("{other}: no such scenario")),
+        }
+    }
+    for program in [
+        "qemu-system-x86_64",
+        "cpio",
+        "depmod",
+        "xz",
+        "dpkg-deb",
+        "apt-get",
+    ] {
+        find_program(program).ok_or(format!("{program} is missing"))?;
+    }
+    let scripts = root().join("tests/lab/radio");
+    crate::workspace::run(&mut Command::new(scripts.join("build.sh")))?;
+    let binaries = build_release_of(&["raiserts"])?;
+    let scratch = Scratch::new(&std::env::temp_dir(), "lab-radio")?;
+    let tone = scratch.path().join("tone.wav");
+    fs::write(&tone, wav(&tone_samples())).map_err(|e| format!("{}: {e}", tone.display()))?;
+    let mut failures = 0;
+    for scenario in SCENARIOS {
+        if !names.is_empty() && !names.iter().any(|name| name == scenario.script) {
+            continue;
+        }
+        let name = format!("{}{}", scenario.script, scenario.argument);
+        let out = keep.as_deref().unwrap_or(scratch.path()).join(&name);
+        println!("{name}");
+        let findings = boot(scenario, &scripts, &binaries, &tone, &out)?;
+        for finding in &findings {
+            println!("  FAIL {finding}");
+        }
+        failures += findings.len();
+    }
+    match failures {
+        0 => Ok(()),
+        count => Err(format!("{count} failed")),
+    }
+}
+
+/// A second of 1 kHz, and 50 ms of silence: a card that is closed early loses its end.
+fn tone_samples() -> Vec<u8> {
+    let sample = |frame: u32| match frame {
+        0..48_000 => (f64::from(frame) * std::f64::consts::TAU / 48.0).sin() * 16_000.0,
+        _ => 0.0,
+    };
+    (0..50_400)
+        .flat_map(|frame| [(sample(frame) as i16).to_le_bytes(); 2])
+        .flatten()
+        .collect()
+}
+
+/// Runs one scenario and returns what is wrong.
+fn boot(
+    scenario: &Scenario,
+    scripts: &Path,
+    binaries: &Path,
+    tone: &Path,
+    out: &Path,
+) -> Result<Vec<String>> {
+    let mut command = Command::new(scripts.join("run.sh"));
+    command.arg("-o").arg(out);
+    command.args(["-m", scenario.modules, "-n", scenario.ports]);
+    command.arg("-p").arg(binaries.join("raiserts"));
+    command.arg("-f").arg(tone);
+    command.arg(scripts.join("scenarios").join(scenario.script));
+    command.arg(scenario.argument);
+    let status = command
+        .status()
+        .map_err(|e| format!("run.sh: {e}"))?
+        .code()
+        .unwrap_or(125);
+    if matches!(status, 124 | 125) {
+        return Err(format!(
+            "{}: the lab has failed ({status})",
+            scenario.script
+        ));
+    }
+    let timeline = Timeline::read(out)?;
+    timeline.write(out)?;
+    let stdout = fs::read_to_string(out.join("stdout")).unwrap_or_default();
+    let mut findings: Vec<String> = Vec::new();
+    let (mut told, mut seen) = (0, 0);
+    for line in stdout.lines() {
+        match line.split_once(": ") {
+            Some(("ok", _)) => told += 1,
+            Some(("FAIL", what)) => findings.push(what.to_owned()),
+            _ => println!("  {line}"),
+        }
+    }
+    for expectation in expectations(&timeline) {
+        seen += 1;
+        findings.extend(expectation.finding(&timeline));
+    }
+    if scenario.script == "sound" {
+        findings.extend(sound_finding(&timeline));
+    }
+    if status != 0 {
+        findings.push(format!("the script has ended with {status}"));
+    }
+    println!("  {told} answers right, {seen} timelines looked at");
+    Ok(findings)
+}
+
+/// The tone, whole, for each time that the script has played it.
+fn sound_finding(timeline: &Timeline) -> Option<String> {
+    let tone = tone_samples();
+    let wanted = &tone[..48_000 * 4];
+    let found = timeline
+        .samples
+        .windows(wanted.len())
+        .step_by(4)
+        .filter(|w| w[..400] == wanted[..400] && *w == wanted)
+        .count();
+    (found != 2).then(|| format!("the tone was played whole {found} times, not 2"))
+}
+
+/// What a script expects of a port, from one mark to the next.
+struct Expectation {
+    name: String,
+    port: String,
+    words: Vec<String>,
+    from: f64,
+    to: f64,
+}
+
+fn expectations(timeline: &Timeline) -> Vec<Expectation> {
+    let marks: Vec<(f64, &str)> = timeline
+        .events
+        .iter()
+        .filter_map(|event| match &event.what {
+            What::Mark(text) => Some((event.ms, text.as_str())),
+            _ => None,
+        })
+        .collect();
+    let mut all = Vec::new();
+    for (index, (from, text)) in marks.iter().enumerate() {
+        let mut words = text.split_whitespace();
+        if let (Some("expect"), Some(name), Some(port)) = (words.next(), words.next(), words.next())
+        {
+            all.push(Expectation {
+                name: name.to_owned(),
+                port: port.trim_start_matches("/dev/").to_owned(),
+                words: words.map(str::to_owned).collect(),
+                from: *from,
+                to: marks.get(index + 1).map_or(f64::INFINITY, |(ms, _)| *ms),
+            });
+        }
+    }
+    all
+}
+
+/// A time in which the lines of a port do not move.
+#[derive(Debug, PartialEq)]
+struct Plateau {
+    dtr: bool,
+    rts: bool,
+    from: f64,
+    to: f64,
+}
+
+/// Shorter than this, both lines up are the kernel's doing, in ms. (It is less than one on a real
+/// machine; an emulated one may be interrupted in between.)
+const GLITCH: f64 = 50.0;
+
+/// The plateaus of a port that end after `from` and begin before `to`.
+fn plateaus(timeline: &Timeline, port: &str, from: f64, to: f64) -> Vec<Plateau> {
+    let mut all: Vec<Plateau> = Vec::new();
+    let (mut dtr, mut rts, mut since) = (false, false, f64::NEG_INFINITY);
+    let mut close = |dtr, rts, since: f64, now: f64| {
+        // Two lines that move in one call are two events at one time.
+        if now > since {
+            all.push(Plateau {
+                dtr,
+                rts,
+                from: since,
+                to: now,
+            });
+        }
+    };
+    for event in &timeline.events {
+        let What::Line(of, line, up) = &event.what else {
+            continue;
+        };
+        if of != port {
+            continue;
+        }
+        close(dtr, rts, since, event.ms);
+        since = event.ms;
+        match line {
+            Line::Dtr => dtr = *up,
+            Line::Rts => rts = *up,
+        }
+    }
+    close(dtr, rts, since, f64::INFINITY);
+    all.retain(|p| p.to > from && p.from < to);
+    all
+}
+
+impl Expectation {
+    fn finding(&self, timeline: &Timeline) -> Option<String> {
+        let plateaus = plateaus(timeline, &self.port, self.from, self.to);
+        let is_up = |p: &&Plateau| p.dtr || p.rts;
+        let stays = plateaus.last().is_some_and(|p| is_up(&p));
+        let up: Vec<&Plateau> = plateaus.iter().filter(is_up).collect();
+        let (words, may_stay) = match &self.words[..] {
+            [words @ .., last] if last == "stays" => (words, true),
+            words => (words, false),
+        };
+        let is_as_expected = match words {
+            [word] if word == "any" => true,
+            words => {
+                words.len() == up.len() && words.iter().zip(&up).all(|(w, p)| fits(w, p, timeline))
+            }
+        };
+        if is_as_expected && stays == may_stay {
+            return None;
+        }
+        let seen: Vec<String> = up.iter().map(|p| show(p)).collect();
+        Some(format!(
+            "{} {}: expected '{}', seen '{}'{}",
+            self.name,
+            self.port,
+            self.words.join(" "),
+            seen.join(" "),
+            if stays { ", up at the end" } else { "" }
+        ))
+    }
+}
+
+fn kind(p: &Plateau) -> &'static str {
+    match (p.dtr, p.rts) {
+        (true, true) if p.to - p.from < GLITCH => "glitch",
+        (true, true) => "both",
+        (true, false) => "dtr",
+        _ => "rts",
+    }
+}
+
+fn show(p: &Plateau) -> String {
+    format!("{}:{:.1}", kind(p), p.to - p.from)
+}
+
+/// `KIND[:MIN-[MAX]][+sound]`, times in ms.
+fn fits(word: &str, p: &Plateau, timeline: &Timeline) -> bool {
+    let (word, has_sound) = match word.strip_suffix("+sound") {
+        Some(word) => (word, true),
+        None => (word, false),
+    };
+    let (name, times) = word.split_once(':').unwrap_or((word, "0-"));
+    let (min, max) = times.split_once('-').unwrap_or((times, ""));
+    let within = |text: &str, other: f64| text.parse().unwrap_or(other);
+    let length = p.to - p.from;
+    let all_sound = || {
+        let sounds: Vec<f64> = timeline
+            .events
+            .iter()
+            .filter(|e| matches!(e.what, What::Sound(_)) && (p.from..=p.to).contains(&e.ms))
+            .map(|e| e.ms)
+            .collect();
+        sounds.len() == 2
+    };
+    kind(p) == name
+        && (within(min, 0.0)..=within(max, f64::INFINITY)).contains(&length)
+        && (!has_sound || all_sound())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lab_timeline::Event;
+
+    fn timeline(events: &[(f64, Line, bool)]) -> Timeline {
+        let event = |(ms, line, up): &(f64, Line, bool)| Event {
+            ms: *ms,
+            what: What::Line("ttyS0".into(), *line, *up),
+        };
+        Timeline {
+            events: events.iter().map(event).collect(),
+            samples: Vec::new(),
+            streams: Vec::new(),
+        }
+    }
+
+    fn finding(words: &str, events: &[(f64, Line, bool)]) -> Option<String> {
+        let expectation = Expectation {
+            name: "test".into(),
+            port: "ttyS0".into(),
+            words: words.split_whitespace().map(str::to_owned).collect(),
+            from: 0.0,
+            to: 10_000.0,
+        };
+        expectation.finding(&timeline(events))
+    }
+
+    const KEYED: &[(f64, Line, bool)] = &[
+        (100.0, Line::Dtr, true),
+        (100.1, Line::Rts, true),
+        (101.0, Line::Dtr, false),
+        (101.1, Line::Rts, false),
+        (110.0, Line::Rts, true),
+        (1110.0, Line::Rts, false),
+    ];
+
+    #[test]
+    fn lines_are_compared_with_words() {
+        assert_eq!(finding("glitch rts:990-1010", KEYED), None);
+        assert_eq!(finding("any", KEYED), None);
+        assert_eq!(
+            finding("rts", KEYED).unwrap(),
+            "test ttyS0: expected 'rts', seen 'glitch:0.9 rts:1000.0'"
+        );
+        assert!(finding("glitch rts:1100-", KEYED).is_some());
+        assert!(finding("glitch dtr", KEYED).is_some());
+        assert!(finding("glitch rts+sound", KEYED).is_some());
+        assert_eq!(finding("", &[]), None);
+    }
+
+    #[test]
+    fn a_line_that_stays_up_is_found() {
+        let stuck = finding("any", &KEYED[..5]).unwrap();
+        assert!(stuck.ends_with("up at the end"), "{stuck}");
+    }
+}
