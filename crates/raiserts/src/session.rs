@@ -31,15 +31,16 @@ pub(crate) fn run(args: &Args) -> Result<u8, Error> {
     let outcome = session.run();
     // On a failure too: released, restored, unlocked.
     let closed = session.ptt.close();
-    let outcome = match (outcome?, closed) {
-        (outcome, Ok(()) | Err(ptt::Error::Gone { .. })) => outcome,
-        (outcome, Err(error)) => {
-            diag::report(TOOL, error);
-            match outcome {
-                Outcome::Status(Status::Exit(0)) => Outcome::Failed,
-                outcome => outcome,
-            }
-        }
+    let mut is_safe = !session.is_lost;
+    if let Err(error) = closed
+        && is_safe
+    {
+        diag::report(TOOL, error);
+        is_safe = false;
+    }
+    let outcome = match outcome? {
+        Outcome::Status(Status::Exit(0)) if !is_safe => Outcome::Failed,
+        outcome => outcome,
     };
     match (outcome, session.refusal) {
         (_, Some(refusal)) => Err(refusal),
@@ -131,10 +132,23 @@ impl Session<'_> {
         }
     }
 
-    /// What has happened meanwhile, in the order in which it matters.
+    /// What has happened meanwhile. A stop of the command came before a SIGCONT to us that is read with
+    /// it, and its end after the signal that it died of.
     fn look(&mut self, state: &State, events: &mut VecDeque<Event>) -> Result<(), Error> {
+        let mut end = None;
+        if let Some(child) = &mut self.child {
+            while let Some(event) = child.news()? {
+                match event {
+                    Event::Ended(_) => end = Some(event),
+                    event => events.push_back(event),
+                }
+            }
+        }
         while let Some((signal, by_kernel)) = self.signals.next()? {
-            let both = by_kernel && self.child.as_ref().is_some_and(Child::is_in_our_group);
+            // A terminal that goes away tells the leader of the session only.
+            let both = by_kernel
+                && signal != Signal::SIGHUP
+                && self.child.as_ref().is_some_and(Child::is_in_our_group);
             match signal {
                 Signal::SIGCHLD => {}
                 Signal::SIGCONT => events.push_back(Event::Continue),
@@ -142,11 +156,7 @@ impl Session<'_> {
                 signal => events.push_back(Event::Signal(signal)),
             }
         }
-        if let Some(child) = &mut self.child {
-            while let Some(event) = child.news()? {
-                events.push_back(event);
-            }
-        }
+        events.extend(end);
         if !self.is_lost
             && let Err(error) = self.ptt.check()
         {

@@ -8,7 +8,7 @@
 #   -f FILE     a file for the script, in /lab/in/files
 #   -m MODULES  kernel modules to load, beside those of the devices
 #   -n PORTS    how many USB serial ports (default 1)
-#   -t SECONDS  a limit for the whole run (default 300)
+#   -t SECONDS  a limit for the whole run (default 900)
 # Exit status: that of the script; 124 when the limit is reached, 125 when the lab itself fails.
 #
 # OUT has stdout, stderr and status of the script, dmesg, and what was seen from outside:
@@ -19,7 +19,7 @@
 set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 dir=${XDG_CACHE_HOME:-$HOME/.cache}/blkutils/lab-radio
-out=lab-out limit=300 ports=1 modules='' programs=() files=()
+out=lab-out limit=900 ports=1 modules='' programs=() files=()
 while getopts d:o:p:f:m:n:t: option; do
     case $option in
         d) dir=$OPTARG ;; o) out=$OPTARG ;; p) programs+=("$OPTARG") ;; f) files+=("$OPTARG") ;;
