@@ -11,13 +11,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::workspace::{Scratch, build_release, find_program};
-use crate::{Result, demo_blocksync, demo_dupes, demo_sparse_dd, demo_xen_migrate, setup};
+use crate::{Result, demo_blocksync, demo_dupes, demo_raiserts, demo_sparse_dd, demo_xen_migrate, setup};
 
 /// A tool's demo.
 type Demo = fn(&Stage) -> Result;
 
 /// Tools and their demos.
 pub(crate) const DEMOS: &[(&str, Demo)] = &[
+    ("raiserts", demo_raiserts::run),
     ("sparse-dd", demo_sparse_dd::run),
     ("blocksync", demo_blocksync::run),
     ("dupes", demo_dupes::run),
@@ -69,6 +70,9 @@ impl Stage {
     /// The binary of one of our tools.
     pub(crate) fn tool(&self, name: &str) -> PathBuf {
         self.binaries.join(name)
+    /// The folder of our binaries.
+    pub(crate) fn binaries(&self) -> &Path {
+        &self.binaries
     }
 
     /// Runs `line`, words parted by single spaces, and shows it and what it says.

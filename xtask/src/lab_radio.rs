@@ -53,7 +53,7 @@ const SCENARIOS: &[Scenario] = &[
     Scenario {
         script: "cm108",
         argument: "",
-        modules: "dummy_hcd libcomposite usb_f_hid usb_f_uac1",
+        modules: "dummy_hcd libcomposite usb_f_hid usbhid hid-generic",
         ports: "1",
     },
     kills("1"),

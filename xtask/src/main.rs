@@ -17,6 +17,7 @@ mod delay;
 mod demo;
 mod demo_blocksync;
 mod demo_dupes;
+mod demo_raiserts;
 mod demo_sparse_dd;
 mod demo_xen_migrate;
 mod install;
