@@ -39,8 +39,12 @@ impl UucpLock {
     pub(crate) fn take(file: &Path) -> Result<UucpLock, Taken> {
         // Others may make and remove it meanwhile, but not for ever.
         for _ in 0..100 {
-            if make(file)? || take_over(file)? {
-                return Ok(UucpLock(file.to_owned()));
+            match make(file) {
+                Ok(true) => return Ok(UucpLock(file.to_owned())),
+                Ok(false) if take_over(file)? => return Ok(UucpLock(file.to_owned())),
+                Ok(false) => {}
+                // We may not write there, but somebody else may have.
+                Err(error) => return Err(living_holder(file).map_or(error.into(), Taken::By)),
             }
         }
         Err(Taken::Unclear)
@@ -87,11 +91,7 @@ fn take_over(file: &Path) -> Result<bool, Taken> {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
         // Somebody else's: it can be read, perhaps.
         Err(e) if e.kind() == io::ErrorKind::PermissionDenied => {
-            File::open(file)?.take(100).read_to_end(&mut text)?;
-            return match holder(&text) {
-                Some(process) if !is_stale(process) => Err(Taken::By(process)),
-                _ => Err(e.into()),
-            };
+            return Err(living_holder(file).map_or(e.into(), Taken::By));
         }
         Err(e) => return Err(e.into()),
     };
@@ -117,6 +117,16 @@ fn take_over(file: &Path) -> Result<bool, Taken> {
             Ok(true)
         }
     }
+}
+
+/// Who has the lock, as far as the file can be read and its process is there.
+fn living_holder(file: &Path) -> Option<u32> {
+    let mut text = Vec::new();
+    let mut options = OpenOptions::new();
+    options.read(true).custom_flags(nix::libc::O_NONBLOCK);
+    let opened = options.open(file).ok()?;
+    opened.take(100).read_to_end(&mut text).ok()?;
+    holder(&text).filter(|process| !is_stale(*process))
 }
 
 /// No link is followed: the folder is open to everybody.
