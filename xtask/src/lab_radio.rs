@@ -377,9 +377,9 @@ mod tests {
 
     const KEYED: &[(f64, Line, bool)] = &[
         (100.0, Line::Dtr, true),
-        (100.1, Line::Rts, true),
+        (100.0, Line::Rts, true),
         (101.0, Line::Dtr, false),
-        (101.1, Line::Rts, false),
+        (101.0, Line::Rts, false),
         (110.0, Line::Rts, true),
         (1110.0, Line::Rts, false),
     ];
@@ -390,7 +390,7 @@ mod tests {
         assert_eq!(finding("any", KEYED), None);
         assert_eq!(
             finding("rts", KEYED).unwrap(),
-            "test ttyS0: expected 'rts', seen 'glitch:0.9 rts:1000.0'"
+            "test ttyS0: expected 'rts', seen 'glitch:1.0 rts:1000.0'"
         );
         assert!(finding("glitch rts:1100-", KEYED).is_some());
         assert!(finding("glitch dtr", KEYED).is_some());
