@@ -11,7 +11,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::workspace::{Scratch, build_release, find_program};
-use crate::{Result, demo_blocksync, demo_dupes, demo_raiserts, demo_sparse_dd, demo_xen_migrate, setup};
+use crate::{
+    Result, demo_blocksync, demo_dupes, demo_raiserts, demo_sparse_dd, demo_xen_migrate, setup,
+};
 
 /// A tool's demo.
 type Demo = fn(&Stage) -> Result;
@@ -70,9 +72,6 @@ impl Stage {
     /// The binary of one of our tools.
     pub(crate) fn tool(&self, name: &str) -> PathBuf {
         self.binaries.join(name)
-    /// The folder of our binaries.
-    pub(crate) fn binaries(&self) -> &Path {
-        &self.binaries
     }
 
     /// Runs `line`, words parted by single spaces, and shows it and what it says.

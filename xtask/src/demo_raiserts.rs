@@ -32,7 +32,9 @@ pub(crate) fn run(stage: &Stage) -> Result {
             .arg(source)
             .arg("-ldl"),
     )?;
-    let path = format!("PATH={}:$PATH", stage.binaries().display());
+    let tool = stage.tool("raiserts");
+    let folder = tool.parent().unwrap_or(&tool);
+    let path = format!("PATH={}:$PATH", folder.display());
     let faked = "export MODEM_LOG=log LD_PRELOAD=./modem.so";
     let keyed = |name: &str, arguments: &str| {
         let script = stage.path(name);

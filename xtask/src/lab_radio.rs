@@ -243,7 +243,7 @@ struct Plateau {
 
 /// Shorter than this, both lines up are the kernel's doing, in ms. (It is less than one on a real
 /// machine; an emulated one may be interrupted in between.)
-const GLITCH: f64 = 50.0;
+const GLITCH: f64 = 200.0;
 
 /// The plateaus of a port that end after `from` and begin before `to`.
 fn plateaus(timeline: &Timeline, port: &str, from: f64, to: f64) -> Vec<Plateau> {

@@ -92,7 +92,6 @@ pub(crate) const COMMANDS: &[Command] = &[
         name: "lab",
         operands: "xen|radio [ARG]... [SCENARIO]...",
         summary: "try the tools on real machines in emulation",
-        summary: "try the tools on real machines in emulation",
         run: lab::run,
     },
 ];
