@@ -1,0 +1,59 @@
+//! The keyboard: single keys, without Enter and without echo, as long as this lives.
+
+use std::io::{self, IsTerminal};
+use std::os::fd::{AsFd, BorrowedFd};
+
+use nix::sys::termios::{
+    LocalFlags, SetArg, SpecialCharacterIndices, Termios, tcgetattr, tcsetattr,
+};
+use nix::unistd::{getpgrp, read, tcgetpgrp};
+
+/// The terminal at standard input, set to single keys. Dropping it sets it back.
+#[derive(Debug)]
+pub(crate) struct Terminal {
+    stdin: io::Stdin,
+    before: Termios,
+}
+
+impl Terminal {
+    /// `None` where there is no terminal, or where it belongs to another job: touching it would
+    /// stop this one.
+    pub(crate) fn open() -> Option<Terminal> {
+        let stdin = io::stdin();
+        if !stdin.is_terminal() || tcgetpgrp(&stdin).ok()? != getpgrp() {
+            return None;
+        }
+        let before = tcgetattr(&stdin).ok()?;
+        let mut keys = before.clone();
+        // Signals by Ctrl-C and Ctrl-Z stay.
+        keys.local_flags
+            .remove(LocalFlags::ICANON | LocalFlags::ECHO);
+        keys.control_chars[SpecialCharacterIndices::VMIN as usize] = 1;
+        keys.control_chars[SpecialCharacterIndices::VTIME as usize] = 0;
+        tcsetattr(&stdin, SetArg::TCSANOW, &keys).ok()?;
+        Some(Terminal { stdin, before })
+    }
+
+    /// A key that was pressed. Call it when the descriptor is ready: else it waits.
+    ///
+    /// An error is the end: the terminal is gone.
+    pub(crate) fn key(&self) -> io::Result<u8> {
+        let mut keys = [0; 64];
+        match read(&self.stdin, &mut keys)? {
+            0 => Err(io::ErrorKind::UnexpectedEof.into()),
+            _ => Ok(keys[0]),
+        }
+    }
+
+    pub(crate) fn fd(&self) -> BorrowedFd<'_> {
+        self.stdin.as_fd()
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        if tcgetpgrp(&self.stdin).is_ok_and(|group| group == getpgrp()) {
+            let _ = tcsetattr(&self.stdin, SetArg::TCSANOW, &self.before); // it may have gone away
+        }
+    }
+}
