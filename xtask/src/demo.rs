@@ -12,7 +12,8 @@ use std::process::{Command, Stdio};
 
 use crate::workspace::{Scratch, build_release, find_program};
 use crate::{
-    Result, demo_blocksync, demo_dupes, demo_raiserts, demo_sparse_dd, demo_xen_migrate, setup,
+    Result, demo_blocksync, demo_cqloop, demo_dupes, demo_raiserts, demo_sparse_dd,
+    demo_xen_migrate, setup,
 };
 
 /// A tool's demo.
@@ -25,6 +26,7 @@ pub(crate) const DEMOS: &[(&str, Demo)] = &[
     ("blocksync", demo_blocksync::run),
     ("dupes", demo_dupes::run),
     ("xen-migrate", demo_xen_migrate::run),
+    ("cqloop", demo_cqloop::run),
 ];
 
 /// Builds the tools and shows those that are named, or all.

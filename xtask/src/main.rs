@@ -16,6 +16,7 @@ mod completions;
 mod delay;
 mod demo;
 mod demo_blocksync;
+mod demo_cqloop;
 mod demo_dupes;
 mod demo_raiserts;
 mod demo_sparse_dd;

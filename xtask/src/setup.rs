@@ -10,7 +10,8 @@ use std::process::{Command, Stdio};
 use crate::Result;
 use crate::workspace::{find_program, is_root, run as run_command};
 
-/// A program and the package that brings it, by distribution.
+/// A program, a library that pkg-config knows (`NAME.pc`) or a plug-in of ALSA (`NAME.so`), and the
+/// package that brings it, by distribution.
 struct Need {
     program: &'static str,
     apt: &'static str,
@@ -32,8 +33,23 @@ impl Need {
     }
 }
 
-/// What building the tools needs beside Rust and gcc: nothing.
-const BUILD: &[Need] = &[];
+/// What building the tools needs beside Rust and gcc: nothing, but for cqloop, which needs ALSA.
+const BUILD: &[Need] = &[
+    Need {
+        program: "pkg-config",
+        apt: "pkg-config",
+        dnf: "pkgconf-pkg-config",
+        pacman: "pkgconf",
+        apk: "pkgconf",
+    },
+    Need {
+        program: "alsa.pc",
+        apt: "libasound2-dev",
+        dnf: "alsa-lib-devel",
+        pacman: "alsa-lib",
+        apk: "alsa-lib-dev",
+    },
+];
 
 /// What the tests and `check` use. Without one of these its tests say `skipped:`.
 const TEST: &[Need] = &[
@@ -65,6 +81,21 @@ const TEST: &[Need] = &[
         pacman: "openssh",
         apk: "openssh-server",
     },
+    Need::same("pulseaudio", "pulseaudio"),
+    Need {
+        program: "parec",
+        apt: "pulseaudio-utils",
+        dnf: "pulseaudio-utils",
+        pacman: "libpulse",
+        apk: "pulseaudio-utils",
+    },
+    Need {
+        program: "libasound_module_pcm_pulse.so",
+        apt: "libasound2-plugins",
+        dnf: "alsa-plugins-pulseaudio",
+        pacman: "alsa-plugins",
+        apk: "alsa-plugins-pulse",
+    },
     Need {
         program: "losetup",
         apt: "mount",
@@ -94,6 +125,29 @@ const LAB: &[Need] = &[
     },
     Need::same("mke2fs", "e2fsprogs"),
 ];
+/// Whether it is there, whoever brought it.
+fn is_there(need: &Need) -> bool {
+    let name = need.program;
+    if let Some(library) = name.strip_suffix(".pc") {
+        return has_library(library);
+    }
+    if !name.ends_with(".so") {
+        return find_program(name).is_some();
+    }
+    // /usr/lib, /usr/lib64 or /usr/lib/TRIPLET
+    let below = |top: &str| fs::read_dir(top).into_iter().flatten().flatten();
+    let folders = below("/usr/lib").map(|entry| entry.path());
+    folders
+        .chain(["/usr/lib", "/usr/lib64"].map(Into::into))
+        .any(|folder| folder.join("alsa-lib").join(name).is_file())
+}
+
+/// Whether pkg-config knows how to build with a library.
+pub(crate) fn has_library(name: &str) -> bool {
+    let mut probe = Command::new("pkg-config");
+    probe.args(["--exists", name]).stderr(Stdio::null());
+    probe.status().is_ok_and(|status| status.success())
+}
 
 /// Which packages are asked for.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -205,9 +259,7 @@ pub(crate) fn ensure(scope: Scope, may_ask: bool) -> Result {
         Scope::All => BUILD.iter().chain(TEST),
         Scope::Lab => BUILD.iter().chain(LAB),
     };
-    let missing: Vec<&Need> = wanted
-        .filter(|need| find_program(need.program).is_none())
-        .collect();
+    let missing: Vec<&Need> = wanted.filter(|need| !is_there(need)).collect();
     if missing.is_empty() {
         return Ok(());
     }
@@ -248,9 +300,7 @@ pub(crate) fn ensure(scope: Scope, may_ask: bool) -> Result {
         Err(_) if !refresh_first => act(manager.refresh()).and_then(|()| act(&install))?,
         other => other?,
     }
-    let still = missing
-        .iter()
-        .filter(|need| find_program(need.program).is_none());
+    let still = missing.iter().filter(|need| !is_there(need));
     match names(still.map(|need| need.program)) {
         names if names.is_empty() => Ok(()),
         names => Err(format!("still missing: {}", names.join(", "))),

@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::Result;
+use crate::{Result, setup};
 
 /// The top folder of the workspace.
 pub(crate) fn root() -> PathBuf {
@@ -70,9 +70,21 @@ pub(crate) fn run(command: &mut Command) -> Result {
     }
 }
 
-/// Builds the default members in release mode and returns the folder that the binaries are in.
+/// A tool that is no default member, since it needs a library: what to do where that is missing.
+pub(crate) const NEEDS_ALSA: &str = "cqloop";
+
+/// Whether this tool can be built here.
+pub(crate) fn can_build(tool: &str) -> bool {
+    tool != NEEDS_ALSA || setup::has_library("alsa")
+}
+
+/// Builds all tools that can be built here in release mode and returns the folder that the binaries
+/// are in.
 pub(crate) fn build_release() -> Result<PathBuf> {
-    build_release_of(&[])
+    let mut tools = tools()?;
+    tools.retain(|tool| can_build(tool));
+    let tools: Vec<&str> = tools.iter().map(String::as_str).collect();
+    build_release_of(&tools)
 }
 
 /// Builds these packages, or the default members if none is named, and returns the same folder.
