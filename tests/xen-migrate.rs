@@ -676,7 +676,7 @@ fn plans() {
         ended(&output, 3);
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(
-            text.contains(&"impossible: ") && text.contains(why),
+            text.contains("impossible: ") && text.contains(why),
             "{text}"
         );
         let output = lab.migrate(args);
