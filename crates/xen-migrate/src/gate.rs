@@ -130,7 +130,7 @@ impl Gate {
                 self.state = GoPassed;
                 vec![Act::ToTarget(GO.to_vec())]
             }
-            (Event::Command(Command::Started), Unknown) => {
+            (Event::Command(Command::Started), GoPassed | Failing | Unknown) => {
                 self.state = Over;
                 vec![
                     Act::ToSource([REPORT, &[0]].concat()),
@@ -138,7 +138,8 @@ impl Gate {
                     Act::Done,
                 ]
             }
-            (Event::Command(Command::Refuse), Unknown) => self.play_failure(),
+            // A connection may hang for long before it breaks: who steers has asked over another one.
+            (Event::Command(Command::Refuse), GoPassed | Failing | Unknown) => self.play_failure(),
             (
                 Event::Command(Command::Refuse)
                 | Event::Alone
@@ -404,7 +405,8 @@ mod tests {
                 went |= acts.iter().any(|act| matches!(act, Act::ToTarget(_)));
                 given_back |= was == State::Failing && acts.contains(&Act::Tell(Notice::Refused));
                 given_back |= was == State::GoPassed && acts.contains(&Act::Tell(Notice::Refused));
-                steered |= was == State::Unknown;
+                let says = matches!(event, Event::Command(Command::Refuse));
+                steered |= was == State::Unknown || says;
                 let before = source;
                 source = source_reads(source, &acts, event == Event::SourceEnded);
                 if source == Source::Runs && before != source {
