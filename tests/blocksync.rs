@@ -1236,24 +1236,35 @@ fn names_of_any_bytes() {
 
 /// One frame as PROTOCOL.md has it.
 fn frame(kind: u8, sequence: u32, payload: &[u8]) -> Vec<u8> {
-    let mut bytes = (payload.len() as u32).to_le_bytes().to_vec();
+    let mut bytes = header(kind, sequence, payload.len() as u32);
+    if !payload.is_empty() {
+        bytes.extend(payload);
+        bytes.extend(crc32fast::hash(payload).to_le_bytes());
+    }
+    bytes
+}
+
+/// What a frame begins with.
+fn header(kind: u8, sequence: u32, length: u32) -> Vec<u8> {
+    let mut bytes = length.to_le_bytes().to_vec();
     bytes.extend([kind, 0, 0, 0]);
-    bytes.extend(sequence.to_le_bytes());
-    let mut crc = crc32fast::Hasher::new();
-    crc.update(&bytes);
-    crc.update(payload);
-    bytes.extend(crc.finalize().to_le_bytes());
-    bytes.extend(payload);
+    let crc = crc32fast::hash(&[&bytes[..], &sequence.to_le_bytes()].concat());
+    bytes.extend(crc.to_le_bytes());
     bytes
 }
 
 fn hello(lowest: u16, highest: u16, required: u64) -> Vec<u8> {
+    frame(1, 0, &greeting(lowest, highest, required))
+}
+
+/// The payload of HELLO.
+fn greeting(lowest: u16, highest: u16, required: u64) -> Vec<u8> {
     let mut payload = [lowest.to_le_bytes(), highest.to_le_bytes()].concat();
     payload.extend(required.to_le_bytes());
     payload.extend(required.to_le_bytes());
     payload.extend([9; 16]);
     payload.extend(b"sync\x1b[31m 9");
-    frame(1, 0, &payload)
+    payload
 }
 
 /// OPEN of a client that is the source of `size` bytes.
@@ -1274,12 +1285,9 @@ fn nonsense() -> Vec<(&'static str, Vec<u8>, i32)> {
         bytes[at] ^= 4;
         bytes
     };
-    let mut long = frame(9, 1, &[]);
-    long[..4].copy_from_slice(&u32::MAX.to_le_bytes());
-    let mut large = frame(9, 1, &[]);
-    large[..4].copy_from_slice(&(17u32 << 20).to_le_bytes());
-    let mut short = frame(5, 1, &[]);
-    short[..4].copy_from_slice(&60_000u32.to_le_bytes());
+    let long = header(9, 1, u32::MAX);
+    let large = header(9, 1, 17 << 20);
+    let short = header(5, 1, 60_000);
     vec![
         ("nothing", Vec::new(), 3),
         ("a line", b"Welcome to host!\nmore\n".to_vec(), 3),
@@ -1293,7 +1301,13 @@ fn nonsense() -> Vec<(&'static str, Vec<u8>, i32)> {
         ("a wrong length", damaged(8), 4),
         ("a wrong type", damaged(12), 4),
         ("a wrong reserved byte", damaged(13), 4),
-        ("a wrong number", damaged(16), 4),
+        ("a wrong checksum of a header", damaged(16), 4),
+        (
+            "a damaged preamble",
+            [&b"\0blcsync"[..], &hello(1, 1, 0)].concat(),
+            4,
+        ),
+        ("a wrong number", after_hello(&frame(11, 5, &[])), 4),
         ("a huge length", after_hello(&long), 4),
         ("more data than a segment has", after_hello(&large), 4),
         ("a length without data", after_hello(&short), 3),
@@ -1304,7 +1318,7 @@ fn nonsense() -> Vec<(&'static str, Vec<u8>, i32)> {
         ),
         (
             "hello twice",
-            after_hello(&frame(1, 1, &hello(1, 1, 0)[16..])),
+            after_hello(&frame(1, 1, &greeting(1, 1, 0))),
             4,
         ),
         ("an unknown type", after_hello(&frame(99, 1, &[0; 40])), 4),

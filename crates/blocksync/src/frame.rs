@@ -1,14 +1,20 @@
 //! Frames: how messages are cut out of a byte stream (PROTOCOL.md, "Preamble and frames").
 //!
-//! Nothing from the peer is trusted: a length is checked against its type before memory is taken,
-//! and a frame is only seen when its number and its checksum are right.
+//! Nothing from the peer is trusted: a length is only believed when the checksum of its header is
+//! right, which the number of the frame is part of, and when the type may have it. So damage is found
+//! at once, and never by waiting for bytes that do not come.
 
 use crate::Error;
 use std::io::{self, Read, Write};
 
 /// What each peer sends first. It cannot be text.
 const PREAMBLE: [u8; 8] = *b"\0blksync";
-const HEADER: usize = 16;
+/// Length, type and three zeros, and the CRC-32 of these and of the frame's number.
+const HEADER: usize = 12;
+/// The CRC-32 of a payload, behind it.
+const TRAILER: usize = 4;
+/// A preamble with at least so many right bytes was damaged; with fewer it is none.
+const LIKE_PREAMBLE: usize = 6;
 /// How much noise before the preamble is shown.
 const NOISE: usize = 200;
 /// Room for what stands around a segment in DATA and PATCH.
@@ -97,6 +103,12 @@ impl Type {
     }
 }
 
+/// Bytes on the way of a frame with such a payload.
+pub(crate) fn bytes_of(payload: usize) -> u64 {
+    let trailer = if payload > 0 { TRAILER } else { 0 };
+    (HEADER + payload + trailer) as u64
+}
+
 /// Writes frames to a stream.
 pub(crate) struct FrameWriter<W> {
     stream: W,
@@ -123,13 +135,17 @@ impl<W: Write> FrameWriter<W> {
         let mut header = [0; HEADER];
         header[..4].copy_from_slice(&(length as u32).to_le_bytes());
         header[4] = kind as u8;
-        header[8..12].copy_from_slice(&self.sequence.to_le_bytes());
-        let crc = checksum(&header, &[head, body]);
-        header[12..].copy_from_slice(&crc.to_le_bytes());
+        let crc = header_crc(&header, self.sequence);
+        header[8..].copy_from_slice(&crc.to_le_bytes());
         self.sequence = self.sequence.wrapping_add(1);
         self.stream.write_all(&header)?;
+        if length == 0 {
+            return Ok(());
+        }
         self.stream.write_all(head)?;
-        self.stream.write_all(body)
+        self.stream.write_all(body)?;
+        let crc = payload_crc(&[head, body]);
+        self.stream.write_all(&crc.to_le_bytes())
     }
 
     pub(crate) fn flush(&mut self) -> io::Result<()> {
@@ -147,29 +163,29 @@ impl<R: Read> FrameReader<R> {
     /// Takes the preamble.
     pub(crate) fn new(mut stream: R) -> Result<FrameReader<R>, Error> {
         let mut seen = Vec::new();
-        let mut byte = [0];
-        while seen.len() < PREAMBLE.len() && PREAMBLE.starts_with(&seen) {
-            match stream.read(&mut byte) {
-                Ok(0) => break,
-                Ok(_) => seen.push(byte[0]),
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) => return Err(Error::lost(&e)),
-            }
-        }
-        if seen == PREAMBLE {
-            return Ok(FrameReader {
-                stream,
-                sequence: 0,
-            });
-        }
         // Enough for a line, which may be all that comes for long; whoever talks on is not listened to.
         let is_line = |seen: &[u8]| seen.last() == Some(&b'\n') && !seen.trim_ascii().is_empty();
+        let mut byte = [0];
         while seen.len() < NOISE && !is_line(&seen) {
             match stream.read(&mut byte) {
                 Ok(0) => break,
                 Ok(_) => seen.push(byte[0]),
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) if seen.is_empty() => return Err(Error::lost(&e)),
                 Err(_) => break,
+            }
+            if seen.len() == PREAMBLE.len() {
+                let right = seen.iter().zip(PREAMBLE).filter(|(a, b)| **a == *b);
+                match right.count() {
+                    8 => {
+                        return Ok(FrameReader {
+                            stream,
+                            sequence: 0,
+                        });
+                    }
+                    LIKE_PREAMBLE.. => return Err(damaged()),
+                    _ => {}
+                }
             }
         }
         if seen.is_empty() {
@@ -197,7 +213,11 @@ impl<R: Read> FrameReader<R> {
             return Err(cut_off());
         }
         let word = |at: usize| u32::from_le_bytes([0, 1, 2, 3].map(|i| header[at + i]));
-        let (length, sequence, crc) = (word(0) as usize, word(8), word(12));
+        if header_crc(&header, self.sequence) != word(8) {
+            return Err(damaged());
+        }
+        self.sequence = self.sequence.wrapping_add(1);
+        let length = word(0) as usize;
         let kind = Type::from_byte(header[4]).filter(|_| header[5..8] == [0; 3]);
         let Some(kind) = kind.filter(|kind| kind.allows(length, segment)) else {
             return Err(Error::protocol(format!(
@@ -205,23 +225,22 @@ impl<R: Read> FrameReader<R> {
                 header[4]
             )));
         };
-        if sequence != self.sequence {
-            return Err(Error::protocol(format!(
-                "frame {sequence} instead of {}",
-                self.sequence
-            )));
+        if length == 0 {
+            return Ok(Some((kind, Vec::new())));
         }
-        self.sequence = self.sequence.wrapping_add(1);
         // Taken as it comes, so that a length alone takes no memory.
         let mut payload = Vec::with_capacity(length.min(64 << 10));
         let taken = (&mut self.stream)
             .take(length as u64)
             .read_to_end(&mut payload);
-        if taken.map_err(|e| Error::lost(&e))? < length {
+        let mut crc = [0; TRAILER];
+        if taken.map_err(|e| Error::lost(&e))? < length
+            || read_up_to(&mut self.stream, &mut crc)? < TRAILER
+        {
             return Err(cut_off());
         }
-        if checksum(&header, &[&payload]) != crc {
-            return Err(Error::protocol("a frame was damaged on the way".to_owned()));
+        if payload_crc(&[&payload]) != u32::from_le_bytes(crc) {
+            return Err(damaged());
         }
         Ok(Some((kind, payload)))
     }
@@ -231,10 +250,18 @@ fn cut_off() -> Error {
     Error::Connection("the connection broke".to_owned())
 }
 
-fn checksum(header: &[u8; HEADER], payload: &[&[u8]]) -> u32 {
+fn damaged() -> Error {
+    Error::protocol("a frame was damaged on the way")
+}
+
+/// The number of the frame is not sent: it is known, and goes into the checksum.
+fn header_crc(header: &[u8; HEADER], sequence: u32) -> u32 {
+    payload_crc(&[&header[..8], &sequence.to_le_bytes()])
+}
+
+fn payload_crc(parts: &[&[u8]]) -> u32 {
     let mut crc = crc32fast::Hasher::new();
-    crc.update(&header[..12]);
-    payload.iter().for_each(|part| crc.update(part));
+    parts.iter().for_each(|part| crc.update(part));
     crc.finalize()
 }
 
@@ -317,10 +344,40 @@ mod tests {
         }
     }
 
+    /// A stream that must not be read to its end, which never comes.
+    struct Endless<'a>(&'a [u8]);
+
+    impl Read for Endless<'_> {
+        fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+            assert!(!self.0.is_empty(), "waits for more");
+            self.0.read(buf)
+        }
+    }
+
+    #[test]
+    fn a_damaged_preamble_or_header_is_seen_without_waiting_for_more() {
+        let mut good = PREAMBLE.to_vec();
+        let mut bytes = Vec::new();
+        let mut frames = FrameWriter {
+            stream: &mut bytes,
+            sequence: 0,
+        };
+        frames.write(Type::Whole, &7u64.to_le_bytes(), &[]).unwrap();
+        good.extend(&bytes[..HEADER]);
+        for at in 0..good.len() {
+            for bit in 0..8 {
+                let mut bad = good.clone();
+                bad[at] ^= 1 << bit;
+                let seen = FrameReader::new(Endless(&bad)).and_then(|mut r| r.read(1 << 20));
+                assert_eq!(seen.unwrap_err().status(), 4, "byte {at}");
+            }
+        }
+    }
+
     #[test]
     fn frames_out_of_order_are_seen() {
         let mut bytes = stream();
-        let (whole, ping) = (8..8 + 24, 8 + 24 + 16 + 5009..);
+        let (whole, ping) = (8..8 + 24, 8 + 24 + 16 + 5009..); // header, payload and trailer each
         let part = bytes[ping].to_vec();
         bytes.truncate(whole.start);
         bytes.extend(part);

@@ -2,7 +2,7 @@
 //! takes events from one queue. It never blocks on the peer, so that signals and time-outs are heard.
 
 use crate::Error;
-use crate::frame::{FrameReader, FrameWriter};
+use crate::frame::{self, FrameReader, FrameWriter};
 use crate::layout::{Digest, Layout};
 use crate::message::{Message, Patch};
 use crate::segments::{Bytes, Found};
@@ -292,7 +292,7 @@ fn read_messages(
     while let Some((kind, payload)) = frames.read(traffic.segment.load(Ordering::Relaxed))? {
         traffic
             .received
-            .fetch_add(16 + payload.len() as u64, Ordering::Relaxed);
+            .fetch_add(frame::bytes_of(payload.len()), Ordering::Relaxed);
         if feed
             .send(Event::Message(Message::decode(kind, payload)?))
             .is_err()
@@ -359,7 +359,7 @@ fn write_messages(output: impl Write, queue: &Receiver<Out>, traffic: &Traffic) 
         let (kind, head, body) = message.encode();
         traffic
             .sent
-            .fetch_add(16 + (head.len() + body.len()) as u64, Ordering::Relaxed);
+            .fetch_add(frame::bytes_of(head.len() + body.len()), Ordering::Relaxed);
         frames.write(kind, &head, body)?;
     }
 }
