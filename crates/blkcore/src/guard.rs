@@ -70,39 +70,49 @@ pub fn identity(file: &File) -> io::Result<Option<[u64; 3]>> {
 /// # Errors
 /// What fstat(2) says.
 pub fn busy(file: &File) -> io::Result<Option<Busy>> {
+    Ok(users(file)?.into_iter().next())
+}
+
+/// All who use an open file or block device, as [`busy`] finds them.
+///
+/// # Errors
+/// What fstat(2) says.
+pub fn users(file: &File) -> io::Result<Vec<Busy>> {
     let Some(places) = Places::of(file)? else {
-        return Ok(None);
+        return Ok(Vec::new());
     };
     let meta = file.metadata()?;
     let used = |path: &Path| {
         let is_block = fs::metadata(path).is_ok_and(|m| m.file_type().is_block_device());
         is_block && Places::at(path).is_some_and(|p| p.overlap(&places))
     };
+    let mut users = Vec::new();
     for mount in mounts() {
         let device = Places::of_device(mount.device, whole(), DEPTH);
         let by_number = mount.is_block && device.overlap(&places);
         if by_number || used(&mount.source) {
-            return Ok(Some(Busy::Mounted(mount.point)));
+            users.push(Busy::Mounted(mount.point));
         }
     }
     let swaps = fs::read_to_string("/proc/swaps").unwrap_or_default();
     for line in swaps.lines().skip(1) {
         let path = unescape(line.split_whitespace().next().unwrap_or_default());
         if Places::at(&path).is_some_and(|p| p.overlap(&places)) {
-            return Ok(Some(Busy::Swap));
+            users.push(Busy::Swap);
         }
     }
     if meta.file_type().is_block_device() {
         let holders = fs::read_dir(sysfs_folder(meta.rdev()).join("holders"));
-        if let Some(holder) = holders.into_iter().flatten().flatten().next() {
-            return Ok(Some(Busy::Held(Path::new("/dev").join(holder.file_name()))));
+        for holder in holders.into_iter().flatten().flatten() {
+            users.push(Busy::Held(Path::new("/dev").join(holder.file_name())));
         }
     }
     let attached = |device: &PathBuf| {
         let same = fs::metadata(device).is_ok_and(|m| m.rdev() == meta.rdev());
         !same && Places::at(device).is_some_and(|p| p.overlap(&places))
     };
-    Ok(loop_devices().find(attached).map(Busy::Held))
+    users.extend(loop_devices().filter(attached).map(Busy::Held));
+    Ok(users)
 }
 
 /// The loop devices that are attached to something.

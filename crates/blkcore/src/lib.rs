@@ -25,7 +25,7 @@ pub use device::{Description, Kind, describe, drop_cache, flush_buffers};
 pub use digest::{Digest, HashKind, Hasher};
 pub use extent::{Extent, ExtentList};
 pub use fiemap::{Mapping, fiemap};
-pub use guard::{Busy, busy, identity, open_exclusive, overlaps};
+pub use guard::{Busy, busy, identity, open_exclusive, overlaps, users};
 pub use map::{data_extents, next_data};
 pub use transfer::{At, read_full_at, read_up_to_at, write_full_at};
 pub use zero::{NonzeroRuns, is_zero, nonzero_runs};
