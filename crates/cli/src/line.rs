@@ -110,7 +110,7 @@ fn draw(counter: &Counter, after: Duration) {
         *live = Some(Box::new(bar.clone()));
     }
     loop {
-        bar.set_message(counter.status());
+        bar.set_message(counter.shown());
         if counter.stopped_within(TICK) {
             return erase();
         }
@@ -120,7 +120,7 @@ fn draw(counter: &Counter, after: Duration) {
 fn print(counter: &Counter) {
     loop {
         let stopped = counter.stopped_within(PLAIN_TICK);
-        diag::print(&format!("{}\n", counter.status()));
+        diag::print(&format!("{}\n", counter.shown()));
         if stopped {
             return;
         }

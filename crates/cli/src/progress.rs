@@ -5,6 +5,7 @@
 
 use nix::errno::Errno;
 use std::ffi::OsStr;
+use std::fmt;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -54,8 +55,25 @@ pub struct Progress(Arc<Work>);
 impl Progress {
     /// Starts the clock. `what` says on the line what is done to the bytes: `copied`, `compared`.
     pub fn start(mode: Mode, what: &'static str, total: Option<u64>) -> Progress {
+        Progress::launch(mode, what, total, None)
+    }
+
+    /// [`Progress::start`] for work that is not best told in bytes: `count` says how far it is, as in
+    /// `same: 7, diff: 1, 8/40`. Shown are its words, the time, and the rate in bytes; SIGUSR1 prints
+    /// the usual line.
+    pub fn start_counted(
+        mode: Mode,
+        what: &'static str,
+        total: Option<u64>,
+        count: impl Fn() -> String + Send + Sync + 'static,
+    ) -> Progress {
+        Progress::launch(mode, what, total, Some(Box::new(count)))
+    }
+
+    fn launch(mode: Mode, what: &'static str, total: Option<u64>, count: Count) -> Progress {
         let counter = Arc::new(Counter {
             what,
+            count,
             started: Instant::now(),
             done: AtomicU64::new(0),
             total: AtomicU64::new(total.unwrap_or(UNKNOWN)),
@@ -155,14 +173,22 @@ impl Drop for Work {
 /// Stands for a total that is not known: no file is as large.
 const UNKNOWN: u64 = u64::MAX;
 
-#[derive(Debug)]
+type Count = Option<Box<dyn Fn() -> String + Send + Sync>>;
+
 pub(crate) struct Counter {
     what: &'static str,
+    count: Count,
     started: Instant,
     done: AtomicU64,
     total: AtomicU64,
     stopped: Mutex<bool>,
     wake: Condvar,
+}
+
+impl fmt::Debug for Counter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Counter").field(&self.status()).finish()
+    }
 }
 
 impl Counter {
@@ -193,6 +219,15 @@ impl Counter {
         }
     }
 
+    /// The line that is shown while the work goes on.
+    pub(crate) fn shown(&self) -> String {
+        let Some(count) = &self.count else {
+            return self.status();
+        };
+        let (time, rate) = pace(self.done.load(Relaxed), self.started.elapsed());
+        format!("{}, {time}, {rate}/s", count())
+    }
+
     pub(crate) fn status(&self) -> String {
         status(
             self.what,
@@ -204,10 +239,7 @@ impl Counter {
 }
 
 fn status(what: &str, done: u64, total: Option<u64>, elapsed: Duration) -> String {
-    // A rate over less than a millisecond says nothing, and none must be divided by.
-    let millis = elapsed.as_millis().max(1);
-    let rate = u64::try_from(u128::from(done) * 1000 / millis).unwrap_or(u64::MAX);
-    let (rate, time) = (size::human(rate), duration(elapsed.as_secs()));
+    let (time, rate) = pace(done, elapsed);
     let human = size::human(done);
     match total {
         Some(total) => {
@@ -217,6 +249,14 @@ fn status(what: &str, done: u64, total: Option<u64>, elapsed: Duration) -> Strin
         }
         None => format!("{human} {what}, {time}, {rate}/s"),
     }
+}
+
+/// The time, and the bytes of a second.
+fn pace(done: u64, elapsed: Duration) -> (String, String) {
+    // A rate over less than a millisecond says nothing, and none must be divided by.
+    let millis = elapsed.as_millis().max(1);
+    let rate = u64::try_from(u128::from(done) * 1000 / millis).unwrap_or(u64::MAX);
+    (duration(elapsed.as_secs()), size::human(rate))
 }
 
 /// Rounded down, so that 100 means all; no more than 100, should a file have grown.
@@ -348,6 +388,23 @@ mod tests {
         let own = std::fs::File::create("/dev/null").unwrap();
         let number = std::os::fd::AsRawFd::as_raw_fd(&own).to_string();
         assert!(mode(Some(OsStr::new(&number))).is_err(), "not inherited");
+    }
+
+    #[test]
+    fn a_count_in_words_of_the_work() {
+        let count = || "same: 7, diff: 1, 8/40".to_owned();
+        let progress = Progress::start_counted(Mode::Off, "compared", Some(40 << 20), count);
+        progress.set(8 << 20);
+        let shown = progress.0.counter.shown();
+        assert!(
+            shown.starts_with("same: 7, diff: 1, 8/40, 0 s, "),
+            "{shown}"
+        );
+        assert!(
+            progress
+                .status()
+                .starts_with("8.0 MiB of 40.0 MiB compared")
+        );
     }
 
     #[test]
