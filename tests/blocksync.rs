@@ -16,7 +16,7 @@ use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, symlink};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -1013,13 +1013,55 @@ fn what_is_in_use_is_refused() {
     for (way, args) in [
         ("local", ["source", "./free"]),
         ("push", ["source", "host:free"]),
+        ("pull", ["host:source", "free"]),
     ] {
-        edit(&free, 0, &[9]);
-        dir.run(&["-q", "--force", args[0], args[1]])
-            .exits(0)
-            .says_nothing();
-        assert_eq!(first_difference(&dir.path("source"), &free), None, "{way}");
+        for other in ["--force-mounted", "--force-swap"] {
+            dir.run(&[other, args[0], args[1]]).exits(7);
+        }
+        for force in ["--force", "--force-held"] {
+            edit(&free, 0, &[9]);
+            dir.run(&["-q", force, args[0], args[1]])
+                .exits(0)
+                .says_nothing();
+            assert_eq!(first_difference(&dir.path("source"), &free), None, "{way}");
+        }
     }
+
+    // A mounted file system on a loop device: the device is mounted, and its file held as well.
+    let filesystem = fs::read(dir.path("ext4.img")).unwrap();
+    dir.bytes("same", &filesystem);
+    for other in ["--force-held", "--force-swap"] {
+        dir.run(&[other, "same", device]).exits(7);
+    }
+    dir.run(&["-q", "--force-mounted", "same", device])
+        .exits(0)
+        .says_nothing();
+    let ran = dir.run(&["--force-mounted", "same", "./ext4.img"]).exits(7);
+    let why = format!("in use by {device}\n");
+    assert!(ran.stderr.ends_with(&why), "{}", ran.stderr);
+    dir.run(&[
+        "-q",
+        "--force-mounted",
+        "--force-held",
+        "same",
+        "./ext4.img",
+    ])
+    .exits(0)
+    .says_nothing();
+    // Who has it open with O_EXCL holds it.
+    let alone = File::options()
+        .read(true)
+        .custom_flags(nix::fcntl::OFlag::O_EXCL.bits())
+        .open(&held.0);
+    let alone = alone.unwrap();
+    let name = held.0.to_str().unwrap();
+    dir.run(&["source", name])
+        .exits(7)
+        .says(&format!("blocksync: {name}: in use"));
+    dir.run(&["--force-mounted", "--force-swap", "source", name])
+        .exits(7);
+    dir.run(&["-q", "--force-held", "source", name]).exits(0);
+    drop(alone);
 }
 
 #[test]
@@ -1039,10 +1081,16 @@ fn swap_is_refused() {
         return skipped(test, "swapon is not permitted");
     }
     let name = device.0.to_str().unwrap();
+    // Swapped to, but not much: the header is all that is read when it ends.
+    let copy = dir.bytes("copy", &fs::read(&swap).unwrap());
     let ran = dir.run(&["source", name]);
+    let others = dir.run(&["--force-mounted", "--force-held", "source", name]);
+    let forced = dir.run(&["-q", "--force-swap", copy.to_str().unwrap(), name]);
     must("swapoff", [&device.0]);
-    ran.exits(7)
-        .says(&format!("blocksync: {name}: in use as swap"));
+    let why = format!("blocksync: {name}: in use as swap");
+    ran.exits(7).says(&why);
+    others.exits(7).says(&why);
+    forced.exits(0).says_nothing();
 }
 
 #[test]
@@ -1183,6 +1231,46 @@ fn a_restricted_server_serves_what_it_was_told_to() {
     refused(&one, "another path is", &["source", &there]);
     run(dir.tool_by("forced").args(["source", &secret])).exits(0);
     assert_equal(&dir.path("source"), &dir.path("secret"));
+}
+
+#[test]
+fn a_name_that_changes_its_meaning_meanwhile() {
+    let dir = Dir::new();
+    let root = fs::canonicalize(dir.0.path()).unwrap();
+    fs::create_dir(root.join("bk")).unwrap();
+    let secret = dir.file("secret", 64 * K, &[(0, 64 * K, 7)]);
+    dir.file("source", 64 * K, &[(0, 64 * K, 1)]);
+    forced(&dir, &format!("--only '{}/bk/*'", root.display()));
+    // The name is a file and a link to what is not allowed, in turn.
+    let [name, file, link] = ["bk/name", "a-file", "a-link"].map(|name| root.join(name));
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(Ordering::Relaxed) {
+                fs::write(&file, vec![5; 64 << 10]).unwrap();
+                symlink(&secret, &link).unwrap();
+                fs::rename(&file, &name).unwrap();
+                fs::rename(&link, &name).unwrap();
+            }
+        });
+        let there = format!("host:{}", name.display());
+        let mut codes = Vec::new();
+        for round in 0..60 {
+            let args = match round % 2 {
+                0 => ["source", there.as_str()],
+                _ => [there.as_str(), "got"],
+            };
+            dir.file("got", 64 * K, &[]);
+            let ran = run(dir.tool_by("forced").arg("-q").args(args));
+            codes.push(ran.code);
+            assert!(matches!(ran.code, 0 | 2 | 7), "{}", ran.stderr);
+            let got = fs::read(dir.path("got")).unwrap();
+            assert!(!got.contains(&7), "the secret was read");
+        }
+        stop.store(true, Ordering::Relaxed);
+        assert!(codes.contains(&7), "{codes:?}");
+    });
+    assert!(fs::read(&secret).unwrap() == vec![7; 64 << 10], "untouched");
 }
 
 #[test]
@@ -1602,6 +1690,38 @@ fn a_silent_peer_is_given_up() {
     drop(silent);
 }
 
+#[test]
+fn a_peer_that_only_shows_that_it_lives_is_given_up() {
+    for greeted in [false, true] {
+        let mut server = tool()
+            .args(["server", "--timeout", "1"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut input = server.stdin.take().unwrap();
+        let mut bytes = PREAMBLE.to_vec();
+        if greeted {
+            bytes.extend(hello(1, 1, 0));
+        }
+        input.write_all(&bytes).unwrap();
+        let mut sequence = u32::from(greeted);
+        poll_long("the end of the server", || {
+            let _ = input.write_all(&frame(11, sequence, &[]));
+            sequence += 1;
+            server.try_wait().unwrap().is_some()
+        });
+        let ran: Ran = server.wait_with_output().unwrap().into();
+        if greeted {
+            ran.exits(3)
+                .says("blocksync: server: the other side did not open a session in time");
+        } else {
+            ran.exits(3);
+        }
+    }
+}
+
 // Faults on the way.
 
 /// What happens to the bytes of one direction.
@@ -1731,6 +1851,12 @@ fn through(dir: &Dir, args: &[&str], up: Fault, down: Fault) -> (Ran, Option<i32
     )
 }
 
+/// How often a test of random faults tries: BLKUTILS_ROUNDS in the environment, or `usual`.
+fn rounds(usual: u64) -> u64 {
+    let asked = std::env::var("BLKUTILS_ROUNDS").ok();
+    asked.and_then(|n| n.parse().ok()).unwrap_or(usual)
+}
+
 /// Sends sessions through faults at `count` offsets of each direction.
 fn survive(count: u64, fault: impl Fn(u64, &mut Random) -> Fault) {
     let dir = Dir::new();
@@ -1787,12 +1913,14 @@ fn survive(count: u64, fault: impl Fn(u64, &mut Random) -> Fault) {
 
 #[test]
 fn flipped_bits_are_found() {
-    survive(25, |at, random| Fault::Flip(at, random.below(8) as u8));
+    survive(rounds(60) / 4, |at, random| {
+        Fault::Flip(at, random.below(8) as u8)
+    });
 }
 
 #[test]
 fn a_cut_connection_is_told() {
-    survive(25, |at, _| Fault::Cut(at));
+    survive(rounds(60) / 4, |at, _| Fault::Cut(at));
 }
 
 #[test]
@@ -1804,7 +1932,7 @@ fn a_flipped_bit_never_passes() {
     let (ran, _, [up, down]) = through(&dir, &args, Fault::None, Fault::None);
     ran.exits(0);
     let mut random = Random(99);
-    for n in 0..40 {
+    for n in 0..rounds(40) {
         fs::write(dir.path("destination"), &original).unwrap();
         let bit = random.below(8) as u8;
         let (up, down) = match n % 2 {
@@ -1829,31 +1957,37 @@ fn written(pid: u32) -> u64 {
     line.and_then(|n| n.parse().ok()).unwrap_or(0)
 }
 
+/// Transports whose parts write down who they are: the transport itself, what carries the bytes to
+/// the server, and the server. The transport stays, as ssh does, and is between the two.
+const WATCHED: &str = "shift\nset -- \"$*\"\necho $$ >transport.new\nmv transport.new transport\n\
+     sh -c 'echo $$ >link.new; mv link.new link; exec cat' | \
+     sh -c \"echo \\$\\$ >server.new; mv server.new server; exec $1\" | cat\n";
+
 #[test]
 fn killed_at_any_moment() {
     let dir = Dir::new();
     let mut random = Random(0xdead);
     let (source, destination) = pair(&dir, 6 * M);
     let original = fs::read(&destination).unwrap();
-    // The transport stays, as ssh does, and is between the two: its end is theirs.
-    dir.script(
-        "rsh",
-        "shift\necho $$ >transport.new\nmv transport.new transport\n\
-         cat | sh -c \"echo \\$\\$ >server.new; mv server.new server; exec $*\" | cat\n",
-    );
-    let mut killed = 0;
-    for round in 0..50 {
+    dir.script("rsh", WATCHED);
+    let (all, mut killed) = (rounds(48), 0);
+    for round in 0..all {
         fs::write(&destination, &original).unwrap();
-        for name in ["transport", "server"] {
+        for name in ["transport", "link", "server", "state"] {
             let _ = fs::remove_file(dir.path(name));
         }
         let names = match round % 2 {
             0 => ["source", "host:destination"],
             _ => ["host:source", "destination"],
         };
-        let mut client = dir.tool();
-        let mut child = client
-            .args(["-b64K", "--timeout=20", names[0], names[1]])
+        // With a state and without one.
+        let mut args = vec!["-b64K", "--timeout=20", "--state=state", names[0], names[1]];
+        if round % 4 < 2 {
+            args.remove(2);
+        }
+        let mut child = dir
+            .tool()
+            .args(&args)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -1861,25 +1995,21 @@ fn killed_at_any_moment() {
             .spawn()
             .unwrap();
         let pid_of = |name: &str| dir.text(name).trim().parse::<u32>().ok();
-        let victim = match round % 3 {
-            0 => Some(child.id()),
-            1 => {
-                poll("the server", || {
-                    pid_of("server").is_some() || child.try_wait().unwrap().is_some()
+        let who = ["client", "server", "transport", "link"][round as usize / 4 % 4];
+        let victim = match who {
+            "client" => Some(child.id()),
+            who => {
+                poll(who, || {
+                    pid_of(who).is_some() || child.try_wait().unwrap().is_some()
                 });
-                pid_of("server")
-            }
-            _ => {
-                poll("the transport", || pid_of("transport").is_some());
-                pid_of("transport")
+                pid_of(who)
             }
         };
         // All data goes through the source's output once, and comes out of the sink once.
         let limit = random.below(5 * M);
-        let watched = if round % 3 == 1 {
-            victim.unwrap()
-        } else {
-            child.id()
+        let watched = match (who, victim) {
+            ("server", Some(server)) => server,
+            _ => child.id(),
         };
         poll("bytes", || {
             written(watched) >= limit || !is_alive(watched) || child.try_wait().unwrap().is_some()
@@ -1900,10 +2030,74 @@ fn killed_at_any_moment() {
         if let Some(server) = pid_of("server") {
             poll("the end of the server", || !is_alive(server));
         }
-        dir.run(&["-b64K", names[0], names[1]]).exits(0);
+        dir.run(&args).exits(0);
         assert_equal(&source, &destination);
     }
-    assert!(killed >= 20, "{killed}");
+    assert!(killed >= all / 3, "{killed}");
+}
+
+#[test]
+fn what_has_come_is_not_sent_again() {
+    let dir = Dir::new();
+    let mut random = Random(0xbeef);
+    let size = 144 * M;
+    let source = dir.bytes("source", &random.bytes(size));
+    let bytes = fs::read(&source).unwrap();
+    dir.script("rsh", WATCHED);
+    for (who, is_push, is_blank) in [
+        ("client", true, true),
+        ("server", true, false),
+        ("server", false, true),
+        ("link", true, false),
+    ] {
+        let old = if is_blank { 0 } else { 3 };
+        let destination = dir.file(
+            "destination",
+            size,
+            &[(0, if is_blank { 0 } else { size }, old)],
+        );
+        for name in ["transport", "link", "server"] {
+            let _ = fs::remove_file(dir.path(name));
+        }
+        let names = match is_push {
+            true => ["source", "host:destination"],
+            false => ["host:source", "destination"],
+        };
+        let mut child = spawn(dir.tool().args(names));
+        let pid_of = |name: &str| dir.text(name).trim().parse::<u32>().unwrap_or(0);
+        poll("the server", || pid_of("server") > 0);
+        let (client, server) = (child.id(), pid_of("server"));
+        let sender = if is_push { client } else { server };
+        let limit = 70 * M + random.below(40 * M);
+        let mut sent = 0;
+        poll("bytes", || {
+            sent = sent.max(written(sender));
+            sent >= limit || child.try_wait().unwrap().is_some()
+        });
+        let victim = if who == "client" { client } else { pid_of(who) };
+        let _ = run(command("kill").args(["-9", &victim.to_string()]));
+        child.wait().unwrap();
+        poll("the end of the server", || !is_alive(server));
+        let got = fs::read(&destination).unwrap();
+        let there = |(a, b): (&[u8], &[u8])| if a == b { a.len() as u64 } else { 0 };
+        let pages = bytes.chunks(4096).zip(got.chunks(4096));
+        let missing = size - pages.map(there).sum::<u64>();
+        let value = json(&dir.run(&["--json", names[0], names[1]]).exits(0));
+        assert_equal(&source, &destination);
+        let key = if is_push {
+            "bytes_sent"
+        } else {
+            "bytes_received"
+        };
+        let again = value[key].as_u64().unwrap();
+        assert!(again < missing + M, "{who}: {again} {missing}");
+        // The server counts what it has written to disk, too: what was sent is at least the limit.
+        let resent = (again + limit).saturating_sub(size);
+        assert!(
+            resent <= 64 * M,
+            "{who}: {resent} of {again} were sent before"
+        );
+    }
 }
 
 // Faults of disks.
@@ -2293,6 +2487,30 @@ fn a_full_or_closed_standard_output() {
 }
 
 #[test]
+fn progress_on_a_terminal() {
+    let test = "progress_on_a_terminal";
+    if !can(test, false, &["script"]) {
+        return;
+    }
+    let dir = Dir::new();
+    pair(&dir, 4 * M);
+    let line = format!("'{BINARY}' --progress -b64K source ./destination");
+    let mut script = command("script");
+    script.current_dir(dir.0.path()).env("TERM", "xterm");
+    let ran = run(script.args(["-qec", &line, "/dev/null"])).exits(0);
+    let shown = ran.out();
+    // As it goes, with the rate, and as the last line without.
+    let (first, last) = shown.split_once("/s").unwrap();
+    let (counts, rate) = first.split_once("/64, ").unwrap();
+    assert!(
+        counts.contains("same: ") && counts.contains(", diff: "),
+        "{shown:?}"
+    );
+    assert!(rate.contains(" s, "), "{shown:?}");
+    assert!(last.ends_with(", 64/64\r\n"), "{shown:?}");
+}
+
+#[test]
 fn progress_on_a_descriptor() {
     let dir = Dir::new();
     dir.file("source", 4 * M, &[(0, 4 * M, 1)]);
@@ -2317,7 +2535,7 @@ fn progress_on_a_descriptor() {
     let ran = dir
         .run(&["-q", "--progress", "source", "./destination"])
         .exits(0);
-    assert!(ran.stderr.contains("4.0 MiB"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("diff: 0, 4/4, "), "{}", ran.stderr);
 }
 
 // Large things.
@@ -2338,7 +2556,7 @@ fn a_terabyte_of_nothing() {
     edit(&dir.path("destination"), 5, b"y");
     for (_, names) in WAYS {
         let value = json(&dir.run(&["--json", names[0], names[1]]).exits(0));
-        assert_eq!(value["segments"], 1 << 20);
+        assert_eq!(value["segments"], 1 << 19);
         assert!(value["bytes_sent"].as_u64().unwrap() < 10 * K, "{value}");
         assert!(
             value["bytes_received"].as_u64().unwrap() < 10 * K,
@@ -2874,6 +3092,242 @@ fn a_broken_connection_is_made_again() {
         "{}",
         ran.stderr
     );
+}
+
+/// Files of which 40 MiB must be sent, and transports that break off after 30 MiB.
+fn broken_off(dir: &Dir) -> (PathBuf, PathBuf) {
+    let bytes = Random(7).bytes(40 * M);
+    let source = dir.bytes("source", &bytes);
+    let destination = dir.file("destination", 40 * M, &[(0, 40 * M, 3)]);
+    dir.script(
+        "broken-up",
+        "shift\ndd bs=65536 count=30000000 iflag=count_bytes status=none | sh -c \"$*\"\nexit 255\n",
+    );
+    dir.script(
+        "broken-down",
+        "shift\nsh -c \"$*\" | dd bs=65536 count=30000000 iflag=count_bytes status=none\nexit 255\n",
+    );
+    (source, destination)
+}
+
+const BREAKS: [(&str, [&str; 2]); 2] = [
+    ("broken-up", ["source", "host:destination"]),
+    ("broken-down", ["host:source", "destination"]),
+];
+
+/// The ranges of finished bytes in a state file.
+fn finished(state: &str) -> Vec<(u64, u64)> {
+    let lines = state.lines().filter_map(|line| line.split_once(' '));
+    let numbers = lines.filter_map(|(a, b)| Some((a.parse().ok()?, b.parse().ok()?)));
+    numbers.collect()
+}
+
+#[test]
+fn a_run_that_broke_off_goes_on_with_what_is_missing() {
+    let test = "a_run_that_broke_off_goes_on_with_what_is_missing";
+    for (broken, names) in BREAKS {
+        let dir = Dir::new();
+        let (source, destination) = broken_off(&dir);
+        let args = ["--state=state", names[0], names[1]];
+        run(dir.tool_by(broken).args(args)).exits(3);
+        let done = finished(&dir.text("state"));
+        let end = done.last().unwrap().1;
+        assert_eq!(done, [(0, end)], "{broken}");
+        assert!((8 * M..40 * M).contains(&end), "{broken}: {end}");
+        assert_eq!(
+            first_difference(&source, &destination).map(|at| at as u64 >= end),
+            Some(true),
+            "{broken}: what is finished is there"
+        );
+        let mut tool = dir.tool();
+        tool.arg("--json").args(args);
+        // The other side is a process of its own, and both are traced.
+        let Some((ran, log)) = strace(test, "pread64", &[&source], &mut tool) else {
+            continue;
+        };
+        let value = json(&ran.exits(0));
+        assert_eq!(value["finished_before"].as_u64(), Some(end / M), "{value}");
+        assert_eq!(value["changed_since"], 0, "{value}");
+        let data =
+            value["bytes_sent"].as_u64().unwrap() + value["bytes_received"].as_u64().unwrap();
+        assert!(data < 40 * M - end + M, "{broken}: {data} for {end}");
+        let read = transfers(&log, "pread64");
+        assert!(
+            read.iter().take(4).all(|(at, _)| *at >= end),
+            "{broken}: {:?}",
+            &read[..4]
+        );
+        assert!(
+            read.iter().map(|(_, n)| n).sum::<u64>() >= 40 * M,
+            "and then all the rest"
+        );
+        assert_equal(&source, &destination);
+        assert!(!dir.path("state").exists(), "it is not needed any more");
+    }
+}
+
+#[test]
+fn what_changed_behind_a_state_is_found() {
+    for (broken, names) in BREAKS {
+        let dir = Dir::new();
+        let (source, destination) = broken_off(&dir);
+        let args = ["--state=state", "--json", names[0], names[1]];
+        run(dir.tool_by(broken).args(args)).exits(3);
+        let state = dir.text("state");
+        let reached = fs::read(&destination).unwrap();
+        let of = finished(&state)[0].1 / M;
+        let cases: [(&str, &dyn Fn(), u64); 4] = [
+            ("edited", &|| edit(&destination, 5 * M + 9, b"?"), 1),
+            (
+                "rolled back",
+                &|| fs::write(&destination, vec![3; 40 << 20]).unwrap(),
+                of,
+            ),
+            (
+                "exchanged",
+                &|| {
+                    fs::remove_file(&destination).unwrap();
+                    fs::write(&destination, vec![4; 40 << 20]).unwrap();
+                },
+                of,
+            ),
+            (
+                "the source edited",
+                &|| {
+                    edit(&source, 2 * M, b"!");
+                    edit(&source, 3 * M, b"!");
+                },
+                2,
+            ),
+        ];
+        for (what, change, differ) in cases {
+            fs::write(dir.path("state"), &state).unwrap();
+            fs::write(&destination, &reached).unwrap();
+            change();
+            let ran = dir.run(&args).exits(0);
+            assert_equal(&source, &destination);
+            assert_eq!(json(&ran)["changed_since"], differ, "{broken}, {what}");
+            let said = format!(
+                "blocksync: {differ} of {of} segments that were finished before differ again\n"
+            );
+            assert_eq!(ran.stderr, said, "{broken}, {what}");
+        }
+    }
+}
+
+#[test]
+fn a_state_that_is_damaged_or_not_ours() {
+    for (broken, names) in BREAKS {
+        let dir = Dir::new();
+        let (source, destination) = broken_off(&dir);
+        let args = ["--state=state", "-q", names[0], names[1]];
+        run(dir.tool_by(broken).args(args)).exits(3);
+        let state = dir.text("state");
+        let damaged = "blocksync: state: damaged, not used\n";
+        let mut random = Random(11);
+        let mut cases = vec![(String::new(), "")];
+        for _ in 0..3 {
+            let cut = 20 + random.below(state.len() as u64 - 20) as usize;
+            cases.push((state[..cut].to_owned(), damaged));
+            let mut flipped = state.clone().into_bytes();
+            flipped[cut] ^= 1 << random.below(7);
+            cases.push((String::from_utf8_lossy(&flipped).into_owned(), damaged));
+        }
+        for (text, said) in cases {
+            fs::write(dir.path("state"), &text).unwrap();
+            edit(&destination, 0, b"?");
+            let ran = dir.run(&args).exits(0);
+            assert_eq!(ran.stderr, said, "{text}");
+            assert_equal(&source, &destination);
+            assert!(!dir.path("state").exists());
+        }
+        // What belongs to others is neither used nor written over.
+        let foreign = "root:x:0:0\n";
+        fs::write(dir.path("state"), foreign).unwrap();
+        dir.run(&args)
+            .exits(2)
+            .says("blocksync: state: not a state of blocksync");
+        assert_eq!(dir.text("state"), foreign);
+        fs::write(dir.path("state"), &state).unwrap();
+        dir.file("another", 40 * M, &[]);
+        let other = names.map(|name| name.replace("destination", "another"));
+        let ran = dir.run(&["--state=state", &other[0], &other[1]]).exits(2);
+        assert!(
+            ran.stderr.starts_with("blocksync: state: the state of "),
+            "{}",
+            ran.stderr
+        );
+        assert_eq!(dir.text("state"), state);
+        // The same names, and another size.
+        for name in ["source", "destination"] {
+            dir.file(name, 20 * M, &[(0, 20 * M, name.len() as u8)]);
+        }
+        let ran = dir.run(&args).exits(0);
+        let sizes = "the size was 41943040 bytes and is 20971520\n";
+        assert_eq!(ran.stderr, format!("blocksync: state: not used: {sizes}"));
+        assert_equal(&source, &destination);
+    }
+    let dir = Dir::new();
+    pair(&dir, M);
+    let hint = "\nTry 'blocksync --help' for more information.";
+    let both = "blocksync: --state and --check exclude each other";
+    dir.run(&["-n", "--state=s", "source", "h:d"])
+        .exits(2)
+        .says(&format!("{both}{hint}"));
+}
+
+#[test]
+fn a_state_never_runs_ahead_of_the_disk() {
+    let test = "a_state_never_runs_ahead_of_the_disk";
+    if !can(test, false, &["strace"]) {
+        return;
+    }
+    let dir = Dir::new();
+    let (_, destination) = broken_off(&dir);
+    // Of a pull all is done by one process: data written, brought to the disk, and told of.
+    let mut tool = dir.tool_by("broken-down");
+    tool.args(["--state=state", "host:source", "destination"]);
+    let calls = "pwrite64,fdatasync,rename,renameat,renameat2";
+    let Some((ran, log)) = strace(test, calls, &[], &mut tool) else {
+        return;
+    };
+    ran.exits(3);
+    let name = format!("{}>", destination.display());
+    let (mut written, mut synced, mut states) = (0, 0, 0);
+    for line in log.lines() {
+        let is_ours = line.contains(&name);
+        if is_ours && line.contains("pwrite64(") {
+            written += transfers(line, "pwrite64")
+                .iter()
+                .map(|(_, n)| n)
+                .sum::<u64>();
+        } else if is_ours && line.contains("fdatasync(") {
+            synced = written;
+        } else if line.contains("rename") && line.contains("\"state\"") {
+            states += 1;
+            assert!(synced > 0, "told of before it was on the disk");
+        }
+    }
+    assert!(states > 0, "{log}");
+    assert!(finished(&dir.text("state"))[0].1 <= synced);
+}
+
+#[test]
+fn a_broken_connection_goes_on_with_what_is_missing() {
+    let dir = Dir::new();
+    let (source, destination) = broken_off(&dir);
+    dir.script(
+        "rsh",
+        "shift\nif mkdir once 2>/dev/null; then dd bs=65536 count=30000000 iflag=count_bytes status=none | sh -c \"$*\"; exit 255; fi\n\
+         exec sh -c \"$*\"\n",
+    );
+    let ran = dir
+        .run(&["--retry=1", "--json", "source", "host:destination"])
+        .exits(0);
+    let value = json(&ran);
+    assert!(value["finished_before"].as_u64().unwrap() >= 8, "{value}");
+    assert!(value["bytes_sent"].as_u64().unwrap() < 32 * M, "{value}");
+    assert_equal(&source, &destination);
 }
 
 // What the manual page shows.

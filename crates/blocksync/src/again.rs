@@ -3,22 +3,20 @@
 //! file; the sink remembers the digests of its segments.
 
 use crate::Error;
-use crate::layout::{Digest, Digester, Layout};
+use crate::layout::{Digest, Digester, Layout, ZERO};
 use crate::link::{Event, Link, Out};
 use crate::message::{Message, Patch};
 use crate::object::Reader;
+use crate::report::Live;
 use crate::segments::{self, Bytes, Found};
 use crate::session::{Target, Terms, threads, verify};
 use crate::source::{Counts, SOURCE_WINDOW, Wanted};
-use cli::progress::Progress;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
-/// The digest that stands for a segment of zeros.
-const ZERO: Digest = [0; 16];
 /// Bytes of a page's digest that are remembered. Here nothing but them tells a page that changed.
 const KEPT: usize = 8;
 const WRITTEN_BATCH: usize = 16;
@@ -111,7 +109,7 @@ pub(crate) fn send(
     reader: &Arc<Reader>,
     terms: &Terms,
     sent: &Sent,
-    progress: &Progress,
+    live: &Live,
 ) -> Result<Counts, Error> {
     let layout = &terms.layout;
     link.send(Message::Again);
@@ -169,7 +167,8 @@ pub(crate) fn send(
                             taken += 1;
                         }
                     }
-                    progress.set(layout.bytes_of(taken));
+                    let same = taken.saturating_sub(counts.different);
+                    live.set(layout.bytes_of(taken), Counts { same, ..counts });
                 }
             }
             Event::Message(Message::Written { segments }) => {
@@ -295,7 +294,7 @@ fn apply(target: &mut Target, terms: &Terms, patch: Patch) -> Result<Digest, Err
     let wanted = Wanted::checked(bitmap, layout.pages(segment))
         .ok_or_else(|| Error::protocol("a patch with wrong pages"))?;
     let len = wanted.ranges(layout, segment).total() as usize;
-    let bytes = crate::sink::unpack(is_compressed, bytes, len)?;
+    let bytes = crate::repair::unpack(is_compressed, bytes, len)?;
     if terms.digester.of(&bytes) != check || digest == ZERO {
         let why = format!("segment {segment} does not have the digest that was announced");
         return Err(Error::Verify(why));
@@ -323,18 +322,4 @@ fn root_of(digester: &Digester, digests: &[Digest]) -> [u8; 32] {
         }
     }
     root.finish()
-}
-
-/// Remembers the digests of a sink's segments as they are found to be.
-#[derive(Debug, Default)]
-pub(crate) struct Digests(pub(crate) Vec<Digest>);
-
-impl Digests {
-    pub(crate) fn zeros(&mut self, count: u64) {
-        self.0.resize(self.0.len() + count as usize, ZERO);
-    }
-
-    pub(crate) fn segment(&mut self, digest: Digest) {
-        self.0.push(digest);
-    }
 }

@@ -1,6 +1,7 @@
 //! The command line, of the client and of the server.
 
 use crate::layout::Hash;
+use crate::message::Forced;
 use crate::object::SizeRule;
 use cli::progress;
 use lexopt::prelude::*;
@@ -17,7 +18,7 @@ Usage: blocksync [OPTION]... SOURCE [USER@]HOST[:DESTINATION]
 Make a block device or image equal to another one, moving only what differs.
 A path that is left out at one side is the same as at the other side.
 
-  -b, --block-size=SIZE      compare segments of this size: 64K to 16M (default: 1M)
+  -b, --block-size=SIZE      compare segments of this size: 64K to 16M (default: 1M; 2M from 1G on)
       --hash=NAME            make digests with blake3 (default) or sha256
       --size=RULE            take a destination of the exact size (default), of at least
                              the size (min), or make a file longer or shorter (grow)
@@ -28,7 +29,11 @@ A path that is left out at one side is the same as at the other side.
                              source is read) and 'end' from standard input
       --ranges=FILE          compare only these bytes of a source at this host: lines
                              'offset length'; the rest is taken for equal
-  -f, --force                write to a destination that is mounted or in use
+      --state=FILE           keep in FILE what is finished; a run that broke off goes on there
+      --force-mounted        write to a destination with a mounted file system
+      --force-swap           write to a destination that is swapped to
+      --force-held           write to a destination that another device or program holds
+  -f, --force                all three
       --rsh=COMMAND          reach the other host by this command (default: ssh)
       --remote-command=NAME  run this program there (default: blocksync)
       --retry=N              connect again up to N times when the connection breaks
@@ -79,14 +84,16 @@ pub(crate) struct Remote {
 pub(crate) struct Args {
     pub(crate) source: Place,
     pub(crate) destination: Place,
-    pub(crate) segment: u64,
+    /// Bytes of a segment; `None` for what suits the size.
+    pub(crate) segment: Option<u64>,
     pub(crate) hash: Hash,
     pub(crate) size_rule: SizeRule,
     pub(crate) check: bool,
     pub(crate) verify: bool,
     pub(crate) ranges: Option<PathBuf>,
     pub(crate) session: bool,
-    pub(crate) force: bool,
+    pub(crate) state: Option<PathBuf>,
+    pub(crate) forced: Forced,
     pub(crate) retry: u32,
     pub(crate) rsh: OsString,
     pub(crate) remote_command: OsString,
@@ -113,14 +120,15 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Request,
     let mut sync = Args {
         source: Place::Local(PathBuf::new()),
         destination: Place::Local(PathBuf::new()),
-        segment: 1 << 20,
+        segment: None,
         hash: Hash::Blake3,
         size_rule: SizeRule::Exact,
         check: false,
         verify: false,
         ranges: None,
         session: false,
-        force: false,
+        state: None,
+        forced: Forced::default(),
         retry: 0,
         rsh: "ssh".into(),
         remote_command: "blocksync".into(),
@@ -144,8 +152,9 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Request,
         match arg {
             Short('b') | Long("block-size") => {
                 let value = parser.value().map_err(message)?;
-                sync.segment = parse_size(&value)?;
-                if !crate::server::is_segment(sync.segment) {
+                let size = parse_size(&value)?;
+                sync.segment = Some(size);
+                if !crate::server::is_segment(size) {
                     let value = cli::diag::name(&value).to_string();
                     return Err(format!(
                         "--block-size {value}: not a power of two from 64K to 16M"
@@ -180,7 +189,11 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Request,
                 let value = cli::diag::name(&value).to_string();
                 sync.retry = number.ok_or(format!("--retry {value}: not a number"))?;
             }
-            Short('f') | Long("force") => sync.force = true,
+            Long("state") => sync.state = Some(parser.value().map_err(message)?.into()),
+            Long("force-mounted") => sync.forced.mounted = true,
+            Long("force-swap") => sync.forced.swap = true,
+            Long("force-held") => sync.forced.held = true,
+            Short('f') | Long("force") => sync.forced = Forced::ALL,
             Long("rsh") => sync.rsh = parser.value().map_err(message)?,
             Long("remote-command") => sync.remote_command = parser.value().map_err(message)?,
             Long("timeout") => {
@@ -256,6 +269,9 @@ fn places(sync: &mut Args, operands: Vec<OsString>) -> Result<(), String> {
         }
         _ if sync.session && sync.check => {
             Err("--session and --check exclude each other".to_owned())
+        }
+        _ if sync.state.is_some() && sync.check => {
+            Err("--state and --check exclude each other".to_owned())
         }
         (Place::Remote(_), _) if sync.ranges.is_some() => {
             Err("--ranges needs the source at this host".to_owned())

@@ -1,6 +1,5 @@
 //! The client: opens the object at this side, reaches the other one, and runs the session.
 
-use crate::Error;
 use crate::again::{self, Sent};
 use crate::args::{Args, Place, ServerArgs};
 use crate::control::{self, Command};
@@ -8,18 +7,27 @@ use crate::handshake::greet;
 use crate::layout::Layout;
 use crate::link::Link;
 use crate::message::{Message, Open, Role};
-use crate::object::Reader;
+use crate::object::{Named, Reader};
 use crate::remote::Connection;
+use crate::report::Live;
 use crate::server::{open_target, refuse_same, serve};
-use crate::session::{self, Terms};
+use crate::session::{self, Ended, Synced, Terms};
 use crate::source::Counts;
-use cli::progress::{Mode, Progress};
+use crate::state::{About, State};
+use crate::{Error, TOOL};
+use cli::progress::Mode;
 use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
+
+/// Bytes of a segment where none are given: of small objects, and from a size on where digests
+/// count more than the prefixes of the pages of a segment that differs.
+const SEGMENT: u64 = 1 << 20;
+const LARGE_SEGMENT: u64 = 2 << 20;
+const LARGE: u64 = 1 << 30;
 
 /// How a run ended.
 #[derive(Clone, Debug)]
@@ -28,6 +36,47 @@ pub(crate) struct Outcome {
     pub(crate) layout: Layout,
     pub(crate) sent: u64,
     pub(crate) received: u64,
+    /// Segments that an earlier run had finished, and of these the ones that differ again.
+    pub(crate) finished_before: u64,
+    pub(crate) changed_since: u64,
+}
+
+/// What is kept of a run that may break off, for the next one or to connect again.
+pub(crate) fn state(args: &Args) -> Result<Option<State>, Error> {
+    let name = |place: &Place, other: &Place| match place {
+        Place::Local(path) => {
+            let whole = std::fs::canonicalize(path).unwrap_or_else(|_| path.clone());
+            cli::diag::name(&whole).to_string()
+        }
+        Place::Remote(remote) => {
+            let (host, other) = (
+                cli::diag::name(&remote.host),
+                match other {
+                    Place::Local(path) => Some(path),
+                    Place::Remote(_) => None,
+                },
+            );
+            let path = remote.path.as_ref().or(other);
+            format!(
+                "{host}:{}",
+                cli::diag::name(path.map_or("".as_ref(), |p| p.as_path()))
+            )
+        }
+    };
+    let about = About {
+        source: name(&args.source, &args.destination),
+        destination: name(&args.destination, &args.source),
+        size: 0,
+    };
+    match &args.state {
+        Some(path) => State::open(path, about, note).map(Some),
+        None if args.retry > 0 && !args.check => Ok(Some(State::new(about))),
+        None => Ok(None),
+    }
+}
+
+fn note(text: String) {
+    cli::diag::report(TOOL, text);
 }
 
 /// Makes the destination equal, or finds out whether it is. In a session `pass` is called after each
@@ -35,6 +84,7 @@ pub(crate) struct Outcome {
 pub(crate) fn run(
     args: &Args,
     mode: Mode,
+    mut state: Option<&mut State>,
     pass: &mut dyn FnMut(&Outcome) -> Result<(), Error>,
 ) -> Result<Outcome, Error> {
     let (role, own, other, remote) = match (&args.source, &args.destination) {
@@ -57,20 +107,29 @@ pub(crate) fn run(
         }
     };
     let Some(remote) = remote else {
-        return run_here(args, mode, own, &other, pass);
+        return run_here(args, mode, own, &other, state, pass);
     };
     // What is wrong here is said before anything is started there.
-    let reader = Arc::new(Reader::open(own, role == Role::Source)?);
+    let side = Side::open(args, role, own)?;
     let (connection, input, output) = Connection::start(
         remote,
         &args.rsh,
         &args.remote_command,
         &other,
-        args.segment,
+        side.segment,
         args.timeout,
     )?;
     let mut link = Link::new(input, output, args.timeout);
-    let done = talk(&mut link, args, mode, role, &reader, &other, pass);
+    let done = talk(
+        &mut link,
+        args,
+        mode,
+        &side,
+        &other,
+        state.as_deref_mut(),
+        pass,
+    );
+    let done = keep(done, state);
     let ended = match &done {
         Ok(_) => {
             link.close();
@@ -91,10 +150,11 @@ fn run_here(
     mode: Mode,
     own: &Path,
     other: &Path,
+    mut state: Option<&mut State>,
     pass: &mut dyn FnMut(&Outcome) -> Result<(), Error>,
 ) -> Result<Outcome, Error> {
     let broken = |e: std::io::Error| Error::lost(&e);
-    let reader = Arc::new(Reader::open(own, true)?);
+    let side = Side::open(args, Role::Source, own)?;
     let (here, there) = UnixStream::pair().map_err(broken)?;
     let ends = |stream: UnixStream| -> std::io::Result<(File, File)> {
         let file = File::from(OwnedFd::from(stream));
@@ -118,7 +178,16 @@ fn run_here(
     });
     let (input, output) = ends(here).map_err(broken)?;
     let mut link = Link::new(input, output, args.timeout);
-    let done = talk(&mut link, args, mode, Role::Source, &reader, other, pass);
+    let done = talk(
+        &mut link,
+        args,
+        mode,
+        &side,
+        other,
+        state.as_deref_mut(),
+        pass,
+    );
+    let done = keep(done, state);
     match &done {
         Ok(_) => link.close(),
         Err(error) => link.fail(error),
@@ -131,20 +200,68 @@ fn run_here(
     })
 }
 
+/// What is at this side.
+struct Side {
+    role: Role,
+    named: Named,
+    reader: Arc<Reader>,
+    segment: u64,
+}
+
+impl Side {
+    fn open(args: &Args, role: Role, path: &Path) -> Result<Side, Error> {
+        let named = Named::open(path)?;
+        let reader = Arc::new(Reader::open(&named, role == Role::Source)?);
+        let segment = args.segment.unwrap_or(match reader.size() {
+            0..LARGE => SEGMENT,
+            _ => LARGE_SEGMENT,
+        });
+        Ok(Side {
+            role,
+            named,
+            reader,
+            segment,
+        })
+    }
+}
+
+/// Keeps what is known of a run that broke off; of one that is done nothing.
+fn keep(done: Result<Outcome, Error>, state: Option<&mut State>) -> Result<Outcome, Error> {
+    match (done, state) {
+        (Ok(outcome), Some(state)) => state.remove().map(|()| outcome),
+        (Err(error), Some(state)) => {
+            // What ended the run is said first, and only that fits into one status.
+            if let Err(also) = state.save() {
+                note(also.to_string());
+            }
+            Err(error)
+        }
+        (done, None) => done,
+    }
+}
+
 fn talk(
     link: &mut Link,
     args: &Args,
     mode: Mode,
-    role: Role,
-    reader: &Arc<Reader>,
+    side: &Side,
     other: &Path,
+    mut state: Option<&mut State>,
     pass: &mut dyn FnMut(&Outcome) -> Result<(), Error>,
 ) -> Result<Outcome, Error> {
-    link.take_segments(args.segment);
+    let Side {
+        role,
+        named,
+        reader,
+        segment,
+    } = side;
+    let (role, segment) = (*role, *segment);
+    link.take_segments(segment);
     let greeting = greet(link)?;
     let identity = reader.identity()?;
-    let own = PathBuf::from(reader.path());
     let is_zero = role == Role::Sink && !args.check && reader.is_empty(reader.size());
+    let later = state.as_ref().filter(|_| role == Role::Sink && !is_zero);
+    let later = later.map(|state| state.done().clone());
     link.send(Message::Open(Open {
         server_is: if role == Role::Source {
             Role::Sink
@@ -155,23 +272,24 @@ fn talk(
         verify: args.verify,
         is_zero,
         session: args.session,
+        tell_synced: role == Role::Source && state.is_some(),
+        has_later: later.is_some(),
         size_rule: args.size_rule as u8,
         hash: args.hash as u8,
-        force: args.force,
-        segment: args.segment as u32,
+        forced: args.forced,
+        segment: segment as u32,
         size: reader.size(),
         identity,
         path: other.as_os_str().as_bytes().to_vec(),
     }));
-    let planned = match (role, &args.ranges) {
-        (Role::Source, Some(file)) => {
-            let extents = crate::ranges::read(file, reader.size())?;
-            Some(Layout::of_extents(reader.size(), args.segment, &extents))
-        }
-        (Role::Source, None) => Some(Layout::whole(reader.size(), args.segment)),
-        (Role::Sink, _) => None,
-    };
     // Right behind OPEN: the other side can begin as soon as it is ready.
+    if let Some(later) = &later {
+        session::send_later(link, segment, later);
+    }
+    let planned = match role {
+        Role::Source => Some(plan(args, reader, segment, state.as_deref_mut())?),
+        Role::Sink => None,
+    };
     planned
         .iter()
         .for_each(|layout| session::send_plan(link, layout));
@@ -179,7 +297,8 @@ fn talk(
     let Message::Ready(ready) = link.message()? else {
         return Err(Error::protocol("OPEN is not answered with READY"));
     };
-    refuse_same(&own, identity, ready.identity)?;
+    link.is_open();
+    refuse_same(named.path(), identity, ready.identity)?;
     let terms = |layout: &Layout| Terms {
         layout: layout.clone(),
         digester: salts.digester(args.hash, role),
@@ -191,45 +310,69 @@ fn talk(
         check: args.check,
         verify: args.verify,
     };
-    let progress = Progress::start(mode, "compared", None);
-    let (layout, counts) = match planned {
-        Some(layout) => {
-            progress.set_total(layout.total());
-            let terms = terms(&layout);
-            let sent = args.session.then(|| Sent::new(&layout)).transpose()?;
-            let mut counts = session::send(link, reader, &terms, sent.as_ref(), &progress)?;
-            while let Some(sent) = &sent {
-                progress.finish();
-                pass(&outcome(link, &layout, counts))?;
-                if control::wait(link)? == Command::End {
-                    return Ok(outcome(link, &layout, counts));
-                }
-                counts = again::send(link, reader, &terms, sent, &progress)?;
-            }
-            (layout, counts)
+    let live = Live::start(mode);
+    let Some(layout) = planned else {
+        let mut target = open_target(named, args.size_rule, ready.size, args.check, args.forced)?;
+        target.prepare(args.size_rule, ready.size)?;
+        let mut layout = session::take_plan(link, ready.size, segment)?;
+        if let Some(state) = &mut state {
+            state.set_size(ready.size, note);
+            layout = layout.left_for_last(state.done());
         }
-        None => {
-            let mut target = open_target(&own, args.size_rule, ready.size, args.check, args.force)?;
-            target.prepare(args.size_rule, ready.size)?;
-            let layout = session::take_plan(link, ready.size, args.segment)?;
-            progress.set_total(layout.total());
-            let terms = terms(&layout);
-            let (counts, _) = session::receive(link, &mut target, &terms, false, &progress)?;
-            (layout, counts)
-        }
+        live.set_layout(&layout);
+        let terms = terms(&layout);
+        let synced = state.map_or(Synced::Nobody, Synced::State);
+        let (ended, _) = session::receive(link, &mut target, &terms, false, &live, synced)?;
+        live.finish();
+        return Ok(outcome(link, &layout, ended));
     };
-    progress.finish();
-    Ok(outcome(link, &layout, counts))
+    live.set_layout(&layout);
+    let terms = terms(&layout);
+    let sent = args.session.then(|| Sent::new(&layout)).transpose()?;
+    let mut ended = session::send(link, reader, &terms, sent.as_ref(), &live, state)?;
+    while let Some(sent) = &sent {
+        live.finish();
+        pass(&outcome(link, &layout, ended))?;
+        if control::wait(link)? == Command::End {
+            break;
+        }
+        ended.counts = again::send(link, reader, &terms, sent, &live)?;
+        ended.changed_since = 0;
+    }
+    live.finish();
+    Ok(outcome(link, &layout, ended))
 }
 
-fn outcome(link: &Link, layout: &Layout, counts: Counts) -> Outcome {
+/// What is compared, and in which order.
+fn plan(
+    args: &Args,
+    reader: &Reader,
+    segment: u64,
+    state: Option<&mut State>,
+) -> Result<Layout, Error> {
+    let layout = match &args.ranges {
+        Some(file) => {
+            let extents = crate::ranges::read(file, reader.size())?;
+            Layout::of_extents(reader.size(), segment, &extents)
+        }
+        None => Layout::whole(reader.size(), segment),
+    };
+    let Some(state) = state else {
+        return Ok(layout);
+    };
+    state.set_size(reader.size(), note);
+    Ok(layout.leave_for_last(state.done()))
+}
+
+fn outcome(link: &Link, layout: &Layout, ended: Ended) -> Outcome {
     let (sent, received) = link.traffic();
-    let layout = layout.clone();
     Outcome {
-        counts,
-        layout,
+        counts: ended.counts,
+        layout: layout.clone(),
         sent,
         received,
+        finished_before: layout.count() - layout.later(),
+        changed_since: ended.changed_since,
     }
 }
 

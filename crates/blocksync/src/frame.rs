@@ -43,10 +43,12 @@ pub(crate) enum Type {
     Plan,
     Again,
     Patch,
+    Synced,
+    Later,
 }
 
 impl Type {
-    const ALL: [Type; 17] = [
+    const ALL: [Type; 19] = [
         Type::Hello,
         Type::Open,
         Type::Ready,
@@ -64,6 +66,8 @@ impl Type {
         Type::Plan,
         Type::Again,
         Type::Patch,
+        Type::Synced,
+        Type::Later,
     ];
 
     fn from_byte(byte: u8) -> Option<Type> {
@@ -96,7 +100,8 @@ impl Type {
             Type::End => (32, 32),
             Type::Done => (48, 48),
             Type::Written => (8, 512),
-            Type::Plan => (1, 64 << 10),
+            Type::Plan | Type::Later => (1, 64 << 10),
+            Type::Synced => (8, 8),
             Type::Again => (0, 0),
             Type::Patch => (43, LARGEST),
         }

@@ -11,6 +11,9 @@ pub(crate) const PAGE: u64 = 4096;
 /// Digest of a page or a segment.
 pub(crate) type Digest = [u8; 16];
 
+/// What stands for the digest of a segment of zeros where that has none.
+pub(crate) const ZERO: Digest = [0; 16];
+
 /// The units of an object that a session is about. Segments have two numbers: their place in the
 /// object, and (which is meant where nothing else is said) their place among those that are compared.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +22,8 @@ pub(crate) struct Layout {
     segment: u64,
     runs: Arc<[Run]>,
     count: u64,
+    /// The first of the segments that were left for last.
+    later: u64,
 }
 
 /// Neighbouring segments that are compared.
@@ -44,35 +49,104 @@ impl Layout {
             segment,
             runs: runs.into(),
             count,
+            later: count,
         }
     }
 
-    /// Only these runs of segments: place of the first, and count. `None` unless they are in order,
-    /// apart, not empty, and in the object.
+    /// Only these runs of segments, in this order: place of the first, and count. `None` unless they
+    /// are apart, not empty, and in the object.
     pub(crate) fn of_runs(size: u64, segment: u64, runs: &[(u64, u64)]) -> Option<Layout> {
-        let (mut number, mut end) = (0, 0);
-        let mut out = Vec::new();
-        for (place, count) in runs.iter().copied() {
-            let is_apart = place > end || (place == end && out.is_empty());
-            if !is_apart || count == 0 {
+        let all = size.div_ceil(segment);
+        let mut sorted = runs.to_vec();
+        sorted.sort_unstable();
+        let mut end = 0;
+        for (place, count) in sorted {
+            if place < end || count == 0 {
                 return None;
             }
-            end = place
-                .checked_add(count)
-                .filter(|end| *end <= size.div_ceil(segment))?;
-            out.push(Run {
-                number,
-                place,
-                count,
-            });
-            number += count;
+            end = place.checked_add(count).filter(|end| *end <= all)?;
         }
+        let mut number = 0;
+        let runs = runs.iter().map(|(place, count)| {
+            let run = Run {
+                number,
+                place: *place,
+                count: *count,
+            };
+            number += count;
+            run
+        });
+        let runs = runs.collect();
         Some(Layout {
             size,
             segment,
-            runs: out.into(),
+            runs,
             count: number,
+            later: number,
         })
+    }
+
+    /// The same segments in another order: first those that do not lie in `done` as a whole.
+    pub(crate) fn leave_for_last(&self, done: &ExtentList) -> Layout {
+        let own: ExtentList = self.extents_below(self.count);
+        let cut = |extent: Extent| {
+            let start = extent.start.next_multiple_of(self.segment);
+            let end = if extent.end >= self.size {
+                self.size
+            } else {
+                extent.end - extent.end % self.segment
+            };
+            (start < end).then(|| Extent::new(start, end))
+        };
+        let done: ExtentList = done.iter().filter_map(cut).collect();
+        let (later, first) = (own.intersection(&done), own.difference(&done));
+        let runs = |list: &ExtentList| -> Vec<(u64, u64)> {
+            let run = |e: Extent| (e.start / self.segment, e.len().div_ceil(self.segment));
+            list.iter().map(run).collect()
+        };
+        let (mut all, later) = (runs(&first), runs(&later));
+        let count = all.iter().map(|(_, count)| count).sum();
+        all.extend(later);
+        match Layout::of_runs(self.size, self.segment, &all) {
+            Some(layout) => Layout {
+                later: count,
+                ..layout
+            },
+            None => self.clone(),
+        }
+    }
+
+    /// The same, of a plan that the other side has made: what was left for last are the runs at its
+    /// end that lie in `done`.
+    pub(crate) fn left_for_last(mut self, done: &ExtentList) -> Layout {
+        let is_done = |run: &Run| {
+            let start = run.place * self.segment;
+            let end = (start + run.count * self.segment).min(self.size);
+            done.within(Extent::new(start, end))
+                .any(|e| e.len() == end - start)
+        };
+        let last = self.runs.iter().rev().take_while(|run| is_done(run)).last();
+        self.later = last.map_or(self.count, |run| run.number);
+        self
+    }
+
+    /// The first of the segments that were left for last; the number of all if none were.
+    pub(crate) fn later(&self) -> u64 {
+        self.later
+    }
+
+    /// The bytes of the segments below this number.
+    pub(crate) fn extents_below(&self, number: u64) -> ExtentList {
+        let runs = self
+            .runs
+            .iter()
+            .filter(|run| run.number < number && run.count > 0);
+        let extents = runs.map(|run| {
+            let count = run.count.min(number - run.number);
+            let start = run.place * self.segment;
+            Extent::new(start, (start + count * self.segment).min(self.size))
+        });
+        extents.collect()
     }
 
     /// The segments that meet these extents.
@@ -110,11 +184,9 @@ impl Layout {
 
     /// Bytes that are compared.
     pub(crate) fn total(&self) -> u64 {
-        let last = self.runs.last().filter(|run| run.count > 0);
-        let missing = last.map_or(0, |run| {
-            ((run.place + run.count) * self.segment).saturating_sub(self.size)
-        });
-        self.count * self.segment - missing
+        let ends = self.runs.iter().filter(|run| run.count > 0);
+        let end = ends.map(|run| run.place + run.count).max().unwrap_or(0);
+        self.count * self.segment - (end * self.segment).saturating_sub(self.size)
     }
 
     /// How many segments are compared.
@@ -354,8 +426,8 @@ mod tests {
         assert_eq!(layout.range(3), Extent::new(458_752, 460_000));
         assert_eq!(layout.total(), 3 * 65536 + 460_000 - 458_752);
         for wrong in [
-            vec![(2, 1), (1, 1)],
-            vec![(1, 1), (2, 1)],
+            vec![(2, 1), (1, 2)],
+            vec![(1, 2), (2, 1)],
             vec![(0, 0)],
             vec![(7, 2)],
             vec![(u64::MAX, 2)],
@@ -363,6 +435,35 @@ mod tests {
             assert_eq!(Layout::of_runs(460_000, 65536, &wrong), None, "{wrong:?}");
         }
         assert_eq!(Layout::of_runs(460_000, 65536, &[]).unwrap().count(), 0);
+        let turned = Layout::of_runs(460_000, 65536, &[(6, 2), (0, 3)]).unwrap();
+        assert_eq!(turned.total(), 460_000 - 3 * 65536);
+        assert_eq!(turned.range(1), Extent::new(458_752, 460_000));
+        assert_eq!(turned.range(2), Extent::new(0, 65536));
         assert_eq!(Layout::whole(0, 65536).total(), 0);
+    }
+
+    #[test]
+    fn what_was_done_is_left_for_last() {
+        let whole = Layout::whole(460_000, 65536);
+        let done = [Extent::new(5, 3 * 65536 + 7), Extent::new(458_752, 460_000)];
+        let layout = whole.leave_for_last(&ExtentList::from_iter(done));
+        assert_eq!(
+            layout.runs().collect::<Vec<_>>(),
+            [(0, 1), (3, 4), (1, 2), (7, 1)]
+        );
+        assert_eq!((layout.later(), layout.count()), (5, 8));
+        assert_eq!(layout.total(), 460_000);
+        let plan: Vec<_> = layout.runs().collect();
+        let planned = Layout::of_runs(460_000, 65536, &plan).unwrap();
+        assert_eq!(planned.left_for_last(&ExtentList::from_iter(done)), layout);
+        let below: Vec<_> = layout.extents_below(6).iter().collect();
+        assert_eq!(
+            below,
+            [Extent::new(0, 2 * 65536), Extent::new(3 * 65536, 458_752)]
+        );
+        let nothing = whole.leave_for_last(&ExtentList::default());
+        assert_eq!((nothing.later(), nothing.runs().count()), (8, 1));
+        let all = [Extent::new(0, 1 << 40)];
+        assert_eq!(whole.leave_for_last(&ExtentList::from_iter(all)).later(), 0);
     }
 }

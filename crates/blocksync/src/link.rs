@@ -8,15 +8,17 @@ use crate::message::{Message, Patch};
 use crate::segments::{Bytes, Found};
 use crate::source::Wanted;
 use std::io::{self, BufWriter, Read, Write};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{
     Receiver, RecvTimeoutError, Sender, SyncSender, TryRecvError, channel, sync_channel,
 };
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Events that wait: with the data in them they bound the memory.
+/// Events that wait.
 const EVENTS: usize = 16;
+/// Bytes of messages that wait; one message may be larger.
+const WAITING: usize = 8 << 20;
 /// How often signals are looked for.
 const SIGNAL_INTERVAL: Duration = Duration::from_millis(200);
 /// How long small messages are gathered.
@@ -66,12 +68,46 @@ pub(crate) struct Link {
     out: Option<Sender<Out>>,
     events: Receiver<Event>,
     feed: SyncSender<Event>,
+    room: Arc<Room>,
     left: Receiver<()>,
     traffic: Arc<Traffic>,
     heard: Instant,
     timeout: Duration,
     /// The peer may end the connection now.
     may_end: bool,
+    /// When the opening must be over, whatever the peer says meanwhile.
+    opening: Option<Instant>,
+}
+
+/// Bounds the bytes of messages that were read and not taken yet.
+#[derive(Debug, Default)]
+struct Room {
+    taken: Mutex<usize>,
+    freed: Condvar,
+}
+
+impl Room {
+    /// Waits for room, unless nothing else is there.
+    fn take(&self, bytes: usize) {
+        let taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_full = |taken: &mut usize| *taken > 0 && *taken + bytes > WAITING;
+        let taken = self.freed.wait_while(taken, is_full);
+        *taken.unwrap_or_else(PoisonError::into_inner) += bytes;
+    }
+
+    fn free(&self, bytes: usize) {
+        *self.taken.lock().unwrap_or_else(PoisonError::into_inner) -= bytes;
+        self.freed.notify_all();
+    }
+}
+
+/// What a message takes while it waits: only data is large.
+fn weight(message: &Message) -> usize {
+    match message {
+        Message::Data { bytes, .. } => bytes.len(),
+        Message::Patch(patch) => patch.bytes.len(),
+        _ => 0,
+    }
 }
 
 /// Bytes of frames, both ways, and how large they may be.
@@ -94,10 +130,12 @@ impl Link {
         let (feed, events) = sync_channel(EVENTS);
         let (leaving, left) = channel();
         let traffic = Arc::new(Traffic::default());
+        let room = Arc::new(Room::default());
         let (reader_feed, reader_traffic) = (feed.clone(), Arc::clone(&traffic));
+        let reader_room = Arc::clone(&room);
         let (reading, all_read) = channel::<()>();
         std::thread::spawn(move || {
-            let over = read_messages(input, &reader_feed, &reader_traffic).err();
+            let over = read_messages(input, &reader_feed, &reader_room, &reader_traffic).err();
             let _ = reader_feed.send(Event::Closed(over));
             drop(reading);
         });
@@ -114,11 +152,13 @@ impl Link {
             out: Some(out),
             events,
             feed,
+            room,
             left,
             traffic,
             heard: Instant::now(),
             timeout,
             may_end: false,
+            opening: Some(Instant::now() + timeout),
         }
     }
 
@@ -216,12 +256,22 @@ impl Link {
         }
     }
 
+    /// Says that the peer has said what opens a session.
+    pub(crate) fn is_open(&mut self) {
+        self.opening = None;
+    }
+
     fn check_silence(&self) -> Result<(), Error> {
         if self.heard.elapsed() > self.timeout {
             let seconds = self.timeout.as_secs();
             return Err(Error::Connection(format!(
                 "the other side was silent for {seconds} s"
             )));
+        }
+        if self.opening.is_some_and(|until| Instant::now() > until) {
+            return Err(Error::Connection(
+                "the other side did not open a session in time".to_owned(),
+            ));
         }
         Ok(())
     }
@@ -235,6 +285,7 @@ impl Link {
             })),
             Event::Message(message) => {
                 self.heard = Instant::now();
+                self.room.free(weight(&message));
                 match message {
                     Message::Ping => Ok(None),
                     Message::Fail { status, text } => Err(Error::Remote { status, text }),
@@ -286,6 +337,7 @@ impl Link {
 fn read_messages(
     input: impl Read,
     feed: &SyncSender<Event>,
+    room: &Room,
     traffic: &Traffic,
 ) -> Result<(), Error> {
     let mut frames = FrameReader::new(io::BufReader::with_capacity(128 << 10, input))?;
@@ -293,10 +345,9 @@ fn read_messages(
         traffic
             .received
             .fetch_add(frame::bytes_of(payload.len()), Ordering::Relaxed);
-        if feed
-            .send(Event::Message(Message::decode(kind, payload)?))
-            .is_err()
-        {
+        let message = Message::decode(kind, payload)?;
+        room.take(weight(&message));
+        if feed.send(Event::Message(message)).is_err() {
             break;
         }
     }

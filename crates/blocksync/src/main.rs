@@ -9,6 +9,9 @@ mod again;
 mod args;
 mod client;
 mod control;
+#[cfg(test)]
+mod dialogue;
+mod encoding;
 mod error;
 mod frame;
 mod handshake;
@@ -16,14 +19,17 @@ mod layout;
 mod link;
 mod message;
 mod object;
+mod pairing;
 mod ranges;
 mod remote;
+mod repair;
 mod report;
 mod segments;
 mod server;
 mod session;
 mod sink;
 mod source;
+mod state;
 
 use args::{Args, Request};
 use cli::output::Output;
@@ -69,23 +75,39 @@ fn main() -> ExitCode {
 
 fn sync(mut args: Args) -> Result<ExitCode, Error> {
     let started = Instant::now();
-    let mode = std::mem::replace(&mut args.progress, Mode::Off);
+    let mut mode = std::mem::replace(&mut args.progress, Mode::Off);
+    let mut state = client::state(&args)?;
     let mut pass = |outcome: &_| report::result(&args, outcome, started.elapsed());
-    let mut outcome = client::run(&args, mode, &mut pass);
+    let mut next = || {
+        let next = another(&mode);
+        std::mem::replace(&mut mode, next)
+    };
+    let mut outcome = client::run(&args, next(), state.as_mut(), &mut pass);
     for attempt in 0..args.retry {
         let Err(Error::Connection(why)) = &outcome else {
             break;
         };
         cli::diag::report(TOOL, format_args!("{why}; connecting again"));
         wait(Duration::from_secs(1 << attempt.min(5)))?;
-        outcome = client::run(&args, Mode::Auto, &mut pass);
+        outcome = client::run(&args, next(), state.as_mut(), &mut pass);
     }
     let outcome = outcome?;
+    report::changed_since(&outcome);
     if !args.session {
         pass(&outcome)?;
     }
     let differ = args.check && outcome.counts.different > 0;
     Ok(ExitCode::from(u8::from(differ)))
+}
+
+/// The same, for one more attempt.
+fn another(mode: &Mode) -> Mode {
+    match mode {
+        Mode::Auto => Mode::Auto,
+        Mode::Always => Mode::Always,
+        Mode::Fd(fd) => fd.try_clone().map_or(Mode::Off, Mode::Fd),
+        Mode::Off => Mode::Off,
+    }
 }
 
 /// Lets time pass, unless a signal asks to stop.

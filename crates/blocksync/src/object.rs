@@ -3,10 +3,13 @@
 
 use crate::Error;
 use crate::layout::{Layout, PAGE};
+use crate::message::Forced;
 use crate::source::Wanted;
-use blkcore::{AlignedBuffer, At, Clearer, Description, Extent, Kind};
+use blkcore::{AlignedBuffer, At, Busy, Clearer, Description, Extent, Kind};
+use nix::fcntl::OFlag;
 use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -17,6 +20,47 @@ const LEAST_CLEAR: u64 = 64 << 10;
 /// Zero ranges are made in pieces of at most this.
 const CLEAR_PIECE: u64 = 1 << 30;
 
+/// An object by its name, looked up once: what is asked of it later is about this one, whatever
+/// happens to the name meanwhile.
+#[derive(Debug)]
+pub(crate) struct Named {
+    path: PathBuf,
+    /// Opened with O_PATH (open(2)): good for nothing but to be opened again.
+    file: File,
+}
+
+impl Named {
+    /// Looks a name up. Nothing is opened yet, as far as devices can tell.
+    pub(crate) fn open(path: &Path) -> Result<Named, Error> {
+        let mut options = OpenOptions::new();
+        options.read(true).custom_flags(OFlag::O_PATH.bits());
+        let file = options.open(path).map_err(|e| Error::usage(path, &e))?;
+        let path = path.to_owned();
+        Ok(Named { path, file })
+    }
+
+    /// The name that was given.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The name without links, as the kernel has it.
+    pub(crate) fn real(&self) -> Result<PathBuf, Error> {
+        fs::read_link(self.door()).map_err(|e| Error::usage(&self.path, &e))
+    }
+
+    /// Whether it is a block device.
+    pub(crate) fn is_block(&self) -> bool {
+        let meta = self.file.metadata();
+        meta.is_ok_and(|meta| meta.file_type().is_block_device())
+    }
+
+    /// A name that leads to this object and no other (proc_pid_fd(5)).
+    fn door(&self) -> PathBuf {
+        PathBuf::from(format!("/proc/self/fd/{}", self.file.as_raw_fd()))
+    }
+}
+
 /// An object that digests are made of, from any thread.
 #[derive(Debug)]
 pub(crate) struct Reader {
@@ -26,17 +70,18 @@ pub(crate) struct Reader {
     is_source: bool,
     /// A block device that cannot be read past the page cache.
     is_cached: bool,
-    /// What SEEK_DATA said last, so that it is asked once an extent.
-    extent: Mutex<Option<Extent>>,
+    /// What SEEK_DATA said last, and from where on, so that it is asked once an extent.
+    extent: Mutex<Option<(u64, Extent)>>,
 }
 
 impl Reader {
     /// Opens an object for reading. Block devices are read with O_DIRECT: what another kernel path
     /// wrote, such as a guest, is not in the page cache. Where that cannot be done the cache is
     /// dropped first.
-    pub(crate) fn open(path: &Path, is_source: bool) -> Result<Reader, Error> {
+    pub(crate) fn open(named: &Named, is_source: bool) -> Result<Reader, Error> {
+        let path = named.path();
         let fail = |e: io::Error| Error::usage(path, &e);
-        let meta = fs::metadata(path).map_err(fail)?;
+        let meta = named.file.metadata().map_err(fail)?;
         let is_block = meta.file_type().is_block_device();
         if !is_block && !meta.is_file() {
             let why = format!(
@@ -45,17 +90,14 @@ impl Reader {
             );
             return Err(Error::Usage(why));
         }
+        let door = named.door();
         let mut options = OpenOptions::new();
         options.read(true);
-        let flags = if is_block {
-            nix::fcntl::OFlag::O_DIRECT.bits()
-        } else {
-            0
-        };
+        let flags = if is_block { OFlag::O_DIRECT.bits() } else { 0 };
         let mut is_cached = false;
-        let file = match options.custom_flags(flags).open(path) {
+        let file = match options.custom_flags(flags).open(&door) {
             Err(e) if is_block && e.kind() == io::ErrorKind::InvalidInput => {
-                let file = options.custom_flags(0).open(path).map_err(fail)?;
+                let file = options.custom_flags(0).open(&door).map_err(fail)?;
                 is_cached = true;
                 blkcore::flush_buffers(&file).map_err(fail)?;
                 file
@@ -109,27 +151,29 @@ impl Reader {
         }
     }
 
-    /// How many whole segments from `index` on are in holes, which need not be read. Segments are
-    /// to be asked for in order.
+    /// How many whole segments from `index` on are in holes, which need not be read.
     pub(crate) fn holes(&self, layout: &Layout, index: u64) -> Result<u64, Error> {
         let start = layout.range(index).start;
         let mut extent = self.extent.lock().unwrap_or_else(|e| e.into_inner());
-        if extent.is_none_or(|known| known.end <= start) {
-            let whole = Extent::new(start, layout.size());
-            *extent = match blkcore::next_data(&self.file, start, layout.size()) {
-                Ok(next) => Some(next.unwrap_or(Extent::new(layout.size(), layout.size()))),
-                Err(e) if e.kind() == io::ErrorKind::Unsupported => Some(whole),
+        let known = extent.filter(|(from, data)| *from <= start && start < data.end);
+        let data = match known {
+            Some((_, data)) => data,
+            None => match blkcore::next_data(&self.file, start, layout.size()) {
+                Ok(next) => next.unwrap_or(Extent::new(layout.size(), layout.size())),
+                Err(e) if e.kind() == io::ErrorKind::Unsupported => {
+                    Extent::new(start, layout.size())
+                }
                 Err(e) => return Err(self.fail(&e)),
-            };
-        }
-        let data = extent.map_or(start, |known| known.start.max(start));
+            },
+        };
+        *extent = Some((start, data));
         let most = layout.neighbours(index);
+        if data.start >= layout.size() {
+            return Ok(most);
+        }
+        let data = data.start.max(start);
         let before = (data - data % layout.segment() - start) / layout.segment();
-        Ok(if data >= layout.size() {
-            most
-        } else {
-            before.min(most)
-        })
+        Ok(before.min(most))
     }
 
     /// Whether no byte of it is allocated.
@@ -149,6 +193,14 @@ impl Reader {
             return Ok(());
         }
         blkcore::read_full_at(&self.file, buf, offset).map_err(|at| self.fail_at(&at))
+    }
+
+    /// The error of a source whose segment at `offset` is not what it was a moment ago.
+    pub(crate) fn has_changed(&self, offset: u64) -> Error {
+        let path = cli::diag::name(&self.path);
+        self.failure(format!(
+            "{path}: changed at byte {offset} while it was sent"
+        ))
     }
 
     /// Drops what the page cache holds of it, so that the next read asks the disk.
@@ -230,33 +282,32 @@ impl SizeRule {
 }
 
 impl Writer {
-    /// Opens an existing file or block device to be written, having asked the guards.
-    pub(crate) fn open(path: &Path, force: bool) -> Result<Writer, Error> {
+    /// Opens an existing file or block device to be written, having asked the guards that are on.
+    pub(crate) fn open(named: &Named, forced: Forced) -> Result<Writer, Error> {
+        let (path, door) = (named.path(), named.door());
+        let fail = |e: io::Error| Error::usage(path, &e);
         let mut options = OpenOptions::new();
         options.read(true).write(true);
-        let file = match blkcore::open_exclusive(path, &mut options) {
+        let file = match blkcore::open_exclusive(&door, &mut options) {
             Err(e) if e.kind() == io::ErrorKind::ResourceBusy => {
-                if !force {
-                    let user = File::open(path)
-                        .and_then(|file| blkcore::busy(&file))
-                        .ok()
-                        .flatten();
-                    return Err(in_use(path, user));
+                let users = File::open(&door).and_then(|file| blkcore::users(&file));
+                let users = users.map_err(fail)?;
+                refuse_users(path, &users, forced)?;
+                if users.is_empty() && !forced.held {
+                    let path = cli::diag::name(path);
+                    return Err(Error::Refused(format!("{path}: in use")));
                 }
-                options.custom_flags(0).open(path)
+                options.custom_flags(0).open(&door)
             }
             file => file,
         };
-        let fail = |e: io::Error| Error::usage(path, &e);
         let file = file.map_err(fail)?;
         let description = blkcore::describe(&file).map_err(fail)?;
         if description.read_only {
             let path = cli::diag::name(path);
             return Err(Error::Refused(format!("{path}: read-only")));
         }
-        if !force && let Some(user) = blkcore::busy(&file).map_err(fail)? {
-            return Err(in_use(path, Some(user)));
-        }
+        refuse_users(path, &blkcore::users(&file).map_err(fail)?, forced)?;
         let clearer = Clearer::new(&description);
         Ok(Writer {
             path: path.to_owned(),
@@ -329,19 +380,26 @@ impl Writer {
         zeros.iter().try_for_each(|run| self.clear(run))
     }
 
+    /// Has everything that was written on the disk.
+    pub(crate) fn flush(&self) -> Result<(), Error> {
+        self.file.sync_data().map_err(|e| {
+            let (path, text) = (cli::diag::name(&self.path), cli::diag::system_text(&e));
+            Error::Destination(format!("{path}: fdatasync: {text}"))
+        })
+    }
+
     /// Has everything on the disk; a block device's cache is dropped too, for those who read it by
     /// another path.
     pub(crate) fn sync(&self) -> Result<(), Error> {
-        let fail = |doing: &str, e: io::Error| {
-            let path = cli::diag::name(&self.path);
-            Error::Destination(format!("{path}: {doing}: {}", cli::diag::system_text(&e)))
-        };
-        self.file.sync_data().map_err(|e| fail("fdatasync", e))?;
+        self.flush()?;
         if self.kind == Kind::Block {
             match blkcore::flush_buffers(&self.file) {
                 // Without privilege it stays, and is equal to the disk: all has been written out.
                 Err(e) if e.kind() == io::ErrorKind::PermissionDenied => {}
-                flushed => flushed.map_err(|e| fail("BLKFLSBUF", e))?,
+                flushed => flushed.map_err(|e| {
+                    let (path, text) = (cli::diag::name(&self.path), cli::diag::system_text(&e));
+                    Error::Destination(format!("{path}: BLKFLSBUF: {text}"))
+                })?,
             }
         }
         Ok(())
@@ -354,7 +412,15 @@ impl Writer {
     }
 }
 
-fn in_use(path: &Path, user: Option<blkcore::Busy>) -> Error {
-    let why = user.map_or("in use".to_owned(), |user| user.to_string());
-    Error::Refused(format!("{}: {why}", cli::diag::name(path)))
+/// Refuses a destination that one of these uses, unless the guard against that is off.
+fn refuse_users(path: &Path, users: &[Busy], forced: Forced) -> Result<(), Error> {
+    let refused = users.iter().find(|user| match user {
+        Busy::Mounted(_) => !forced.mounted,
+        Busy::Swap => !forced.swap,
+        Busy::Held(_) => !forced.held,
+    });
+    refused.map_or(Ok(()), |user| {
+        let path = cli::diag::name(path);
+        Err(Error::Refused(format!("{path}: {user}")))
+    })
 }

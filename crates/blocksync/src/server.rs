@@ -6,17 +6,17 @@ use crate::args::ServerArgs;
 use crate::handshake::greet;
 use crate::layout::{Hash, Layout};
 use crate::link::Link;
-use crate::message::{Message, Open, Ready, Role};
-use crate::object::{Reader, SizeRule, Writer};
-use crate::session::{self, Target, Terms};
+use crate::message::{Forced, Message, Open, Ready, Role};
+use crate::object::{Named, Reader, SizeRule, Writer};
+use crate::report::Live;
+use crate::session::{self, Synced, Target, Terms};
 use crate::{Error, TOOL};
-use cli::progress::{Mode, Progress};
+use cli::progress::Mode;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::FileTypeExt;
 use std::path::{Component, Path};
 use std::sync::Arc;
 
@@ -49,6 +49,7 @@ pub(crate) fn serve(link: &mut Link, args: &ServerArgs) -> Result<(), Error> {
     let Message::Open(open) = link.message()? else {
         return Err(Error::protocol("HELLO is not followed by OPEN"));
     };
+    link.is_open();
     let unknown = |what: &str| Error::protocol(format!("OPEN with an unknown {what}"));
     let hash = [Hash::Blake3, Hash::Sha256]
         .into_iter()
@@ -58,12 +59,18 @@ pub(crate) fn serve(link: &mut Link, args: &ServerArgs) -> Result<(), Error> {
     if open.session && (open.check || open.server_is == Role::Source) {
         return Err(unknown("use of a session"));
     }
+    let is_source = open.server_is == Role::Source;
+    if open.has_later && !is_source || open.tell_synced && (is_source || open.check) {
+        return Err(unknown("use of a state"));
+    }
     if !is_segment(u64::from(open.segment)) {
         return Err(unknown("segment"));
     }
     let path = Path::new(OsStr::from_bytes(&open.path));
     args.admit(path, &open)?;
-    let progress = Progress::start(Mode::Off, "compared", None);
+    let named = Named::open(path)?;
+    args.admit_real(&named)?;
+    let live = Live::start(Mode::Off);
     let segment = u64::from(open.segment);
     link.take_segments(segment);
     let terms = |layout: Layout, sink_is_zero: bool| Terms {
@@ -75,7 +82,7 @@ pub(crate) fn serve(link: &mut Link, args: &ServerArgs) -> Result<(), Error> {
     };
     match open.server_is {
         Role::Source => {
-            let reader = Arc::new(Reader::open(path, true)?);
+            let reader = Arc::new(Reader::open(&named, true)?);
             args.admit_size(path, reader.size())?;
             refuse_same(path, reader.identity()?, open.identity)?;
             let identity = reader.identity()?;
@@ -84,13 +91,18 @@ pub(crate) fn serve(link: &mut Link, args: &ServerArgs) -> Result<(), Error> {
                 is_zero: false,
                 identity,
             }));
-            let layout = Layout::whole(reader.size(), segment);
+            let mut layout = Layout::whole(reader.size(), segment);
+            if open.has_later {
+                let later = session::take_later(link, reader.size(), segment)?;
+                layout = layout.leave_for_last(&later);
+            }
             session::send_plan(link, &layout);
-            session::send(link, &reader, &terms(layout, open.is_zero), None, &progress)?;
+            let terms = terms(layout, open.is_zero);
+            session::send(link, &reader, &terms, None, &live, None)?;
         }
         Role::Sink => {
             args.admit_size(path, open.size)?;
-            let target = open_target(path, rule, open.size, open.check, open.force)?;
+            let target = open_target(&named, rule, open.size, open.check, open.forced)?;
             let mut target = target;
             let identity = target.reader.identity()?;
             refuse_same(path, identity, open.identity)?;
@@ -102,8 +114,12 @@ pub(crate) fn serve(link: &mut Link, args: &ServerArgs) -> Result<(), Error> {
             }));
             let layout = session::take_plan(link, open.size, segment)?;
             let terms = terms(layout, is_zero);
+            let synced = match open.tell_synced {
+                true => Synced::Peer,
+                false => Synced::Nobody,
+            };
             let (_, mut digests) =
-                session::receive(link, &mut target, &terms, open.session, &progress)?;
+                session::receive(link, &mut target, &terms, open.session, &live, synced)?;
             while open.session && link.is_wanted_again()? {
                 again::receive(link, &mut target, &terms, &mut digests)?;
             }
@@ -114,23 +130,23 @@ pub(crate) fn serve(link: &mut Link, args: &ServerArgs) -> Result<(), Error> {
 
 /// Opens a destination for `size` bytes. Nothing is changed yet.
 pub(crate) fn open_target(
-    path: &Path,
+    named: &Named,
     rule: SizeRule,
     size: u64,
     check: bool,
-    force: bool,
+    forced: Forced,
 ) -> Result<Target, Error> {
-    let reader = Reader::open(path, false)?;
+    let reader = Reader::open(named, false)?;
     let rule = match rule {
         // To check is not to make longer or shorter.
         SizeRule::Grow if check => SizeRule::Exact,
         rule => rule,
     };
-    rule.check(path, reader.kind(), reader.size(), size)?;
+    rule.check(named.path(), reader.kind(), reader.size(), size)?;
     let writer = if check {
         None
     } else {
-        Some(Writer::open(path, force)?)
+        Some(Writer::open(named, forced)?)
     };
     Ok(Target {
         reader: Arc::new(reader),
@@ -174,7 +190,7 @@ impl ServerArgs {
         if self.write_only && (open.server_is == Role::Source || open.check) {
             return refuse("reading is");
         }
-        if open.force && self.is_restricted() {
+        if open.forced.any() && self.is_restricted() {
             return refuse("--force is");
         }
         if !self.only.is_empty() {
@@ -185,19 +201,28 @@ impl ServerArgs {
             if !is_plain || !self.only.iter().any(|pattern| matches(pattern, &open.path)) {
                 return refuse("this path is");
             }
-            // A name that is allowed may be a link to one that is not.
-            let real = std::fs::canonicalize(path).map_err(|e| Error::usage(path, &e))?;
-            let real_is_allowed = || {
-                let real = real.as_os_str().as_bytes();
-                self.only.iter().any(|pattern| matches(pattern, real))
-            };
-            if real != path && !real_is_allowed() && !is_device_name(path, &real) {
-                return refuse("a link is");
-            }
         } else if let Some(only) = &self.path
             && only.as_path() != path
         {
             return refuse("another path is");
+        }
+        Ok(())
+    }
+
+    /// A name that is allowed may be a link to one that is not. What is asked is the object that the
+    /// name was found to be, and not the name once more, which may mean another one by now.
+    fn admit_real(&self, named: &Named) -> Result<(), Error> {
+        if self.only.is_empty() {
+            return Ok(());
+        }
+        let (path, real) = (named.path(), named.real()?);
+        let bytes = real.as_os_str().as_bytes();
+        let is_allowed = || self.only.iter().any(|pattern| matches(pattern, bytes));
+        if real != path && !is_allowed() && !(named.is_block() && is_device_name(path, &real)) {
+            let path = cli::diag::name(path);
+            return Err(Error::Refused(format!(
+                "{path}: a link is not allowed here"
+            )));
         }
         Ok(())
     }
@@ -215,15 +240,14 @@ impl ServerArgs {
     }
 }
 
-/// Whether a link is the name of a block device, as volumes have theirs in `/dev/VG`. Only root makes
-/// names in `/dev`, except in its folder for shared memory and in that for message queues.
+/// Whether a link to a block device is a name of it, as volumes have theirs in `/dev/VG`. Only root
+/// makes names in `/dev`, except in its folder for shared memory and in that for message queues.
 fn is_device_name(path: &Path, real: &Path) -> bool {
     let is_of_root = |path: &Path| {
         let is_open = path.starts_with("/dev/shm") || path.starts_with("/dev/mqueue");
         path.starts_with("/dev") && !is_open
     };
-    let is_block = || std::fs::metadata(real).is_ok_and(|m| m.file_type().is_block_device());
-    is_of_root(path) && is_of_root(real) && is_block()
+    is_of_root(path) && is_of_root(real)
 }
 
 /// Whether a path has the form of a pattern: `*` stands for any bytes but `/`, `?` for one.

@@ -1,7 +1,8 @@
 //! The source's side of a session, without any I/O: segments and messages go in, messages come out.
 //!
-//! Memory is bounded by whoever feeds it: each segment that was not finished by the sink holds its
-//! bytes, and there are only so many buffers.
+//! Memory is bounded by whoever feeds it: each segment that the sink may want pages of holds its
+//! bytes, and there are only so many buffers. What was sent is let go; should it be needed once more
+//! (a prefix can hide a change), it is read again.
 
 use crate::Error;
 use crate::layout::{Digest, Digester, Layout, Root, prefixes};
@@ -9,9 +10,14 @@ use crate::message::{Answer, DigestRun, Message};
 use std::collections::BTreeMap;
 
 /// Bytes of segments that it holds while the sink decides.
-pub(crate) const SOURCE_WINDOW: u64 = 48 << 20;
+pub(crate) const SOURCE_WINDOW: u64 = 64 << 20;
 /// Runs in one message.
 const BATCH: usize = 64;
+/// Digests in one message while segments differ: their pages are on the way sooner.
+const SMALL_BATCH: u64 = 4;
+/// Of the last 64 segments that were answered, so many must have differed for the next ones to be
+/// expected to differ.
+const EXPECTED: u32 = 48;
 
 /// What was read, in order.
 #[derive(Debug)]
@@ -31,6 +37,11 @@ pub(crate) enum Step<B> {
         segment: u64,
         wanted: Wanted,
         bytes: B,
+    },
+    /// Read this segment again, and send all of it if it still has the digest.
+    SendAgain {
+        segment: u64,
+        digest: Digest,
     },
 }
 
@@ -91,28 +102,38 @@ pub(crate) struct Source<B> {
     /// The sink is known to be zero: it gets everything unasked and answers nothing.
     is_unasked: bool,
     check: bool,
-    /// Digests in one message: a part of the window, so that it does not run empty meanwhile.
+    /// Most digests in one message: a part of the window, so that it does not run empty meanwhile.
     most: u64,
+    /// Segments found to be the same since the last one that differed.
+    calm: u64,
+    /// One bit for each of the last 64 answers: whether it differed.
+    recent: u64,
     /// The next segment to announce, and the first that is not in a message yet.
     announced: u64,
     batched: u64,
     batch: Vec<DigestRun>,
+    /// Digests in it.
+    digests: u64,
     answered: u64,
     window: BTreeMap<u64, Entry<B>>,
     root: Option<Root>,
     sent_root: [u8; 32],
     counts: Counts,
+    changed_since: u64,
 }
 
 /// A segment that was announced and is not finished.
 struct Entry<B> {
-    bytes: B,
+    /// Until they are sent.
+    bytes: Option<B>,
+    digest: Digest,
     state: State,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Announced,
+    /// PAGES were sent, asked for or not.
     Refining,
     Sent,
     SentWhole,
@@ -133,21 +154,35 @@ impl<B: Clone + AsRef<[u8]>> Source<B> {
         check: bool,
     ) -> Self {
         let root = Some(digester.root());
-        let most = (layout.window(SOURCE_WINDOW) as u64 / 3).max(1);
+        let most = (layout.window(SOURCE_WINDOW) as u64 / 2).max(1);
         Source {
             layout,
             is_unasked: sink_is_zero,
             check,
             most,
+            calm: 0,
+            recent: 0,
             announced: 0,
             batched: 0,
             batch: Vec::new(),
+            digests: 0,
             answered: 0,
             window: BTreeMap::new(),
             root,
             sent_root: [0; 32],
             counts: Counts::default(),
+            changed_since: 0,
         }
+    }
+
+    /// The segments compared so far, by how they were found.
+    pub(crate) fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// Of the segments that were left for last, those that differ.
+    pub(crate) fn changed_since(&self) -> u64 {
+        self.changed_since
     }
 
     /// How many segments the sink has compared, or written unasked.
@@ -178,20 +213,19 @@ impl<B: Clone + AsRef<[u8]>> Source<B> {
                     Some(DigestRun::Digests(digests)) => digests.push(digest),
                     _ => self.batch.push(DigestRun::Digests(vec![digest])),
                 }
+                self.digests += 1;
                 let segment = self.announced;
                 self.announced += 1;
-                let state = if self.is_unasked {
-                    State::SentWhole
-                } else {
-                    State::Announced
+                let (state, kept) = match self.is_unasked {
+                    true => (State::SentWhole, None),
+                    false => (State::Announced, Some(bytes.clone())),
                 };
-                self.window.insert(
-                    segment,
-                    Entry {
-                        bytes: bytes.clone(),
-                        state,
-                    },
-                );
+                let entry = Entry {
+                    bytes: kept,
+                    digest,
+                    state,
+                };
+                self.window.insert(segment, entry);
                 if self.is_unasked {
                     self.flush(steps);
                     self.counts.different += 1;
@@ -203,24 +237,34 @@ impl<B: Clone + AsRef<[u8]>> Source<B> {
                 }
             }
         }
-        let digests = |run: &DigestRun| match run {
-            DigestRun::Zeros(_) => 0,
-            DigestRun::Digests(digests) => digests.len() as u64,
-        };
-        if self.batch.len() >= BATCH || self.batch.iter().map(digests).sum::<u64>() >= self.most {
+        let most = (self.calm / 2).max(SMALL_BATCH).min(self.most);
+        if self.batch.len() >= BATCH || self.digests >= most {
             self.flush(steps);
         }
     }
 
     /// Announces what was taken. To be called before waiting for anything.
     pub(crate) fn flush(&mut self, steps: &mut Vec<Step<B>>) {
-        if !self.batch.is_empty() {
-            let runs = std::mem::take(&mut self.batch);
-            steps.push(Step::Send(Message::Digests {
-                first: self.batched,
-                runs,
-            }));
-            self.batched = self.announced;
+        if self.batch.is_empty() {
+            return;
+        }
+        let runs = std::mem::take(&mut self.batch);
+        steps.push(Step::Send(Message::Digests {
+            first: self.batched,
+            runs,
+        }));
+        self.digests = 0;
+        let batch = self.batched..self.announced;
+        self.batched = self.announced;
+        // Where most segments differ, the sink need not ask for what it will ask for: that saves
+        // the time that question and answer take on a long line.
+        if self.recent.count_ones() >= EXPECTED && !self.check && !self.is_unasked {
+            for (segment, entry) in self.window.range_mut(batch) {
+                if let Some(bytes) = &entry.bytes {
+                    steps.push(pages(*segment, bytes));
+                    entry.state = State::Refining;
+                }
+            }
         }
     }
 
@@ -251,12 +295,20 @@ impl<B: Clone + AsRef<[u8]>> Source<B> {
             }
             Message::Whole { segment } => {
                 let states = [State::Refining, State::Sent];
-                self.send(segment, &states, Wanted::All, State::SentWhole, steps)?;
+                let entry = self.entry(segment, &states)?;
+                if entry.bytes.is_some() {
+                    self.send(segment, &states, Wanted::All, State::SentWhole, steps)?;
+                } else {
+                    entry.state = State::SentWhole;
+                    let digest = entry.digest;
+                    steps.push(Step::SendAgain { segment, digest });
+                }
             }
             Message::Written { segments } => {
                 for segment in segments {
                     let state = self.window.get(&segment).map(|entry| entry.state);
-                    if !matches!(state, Some(State::Sent | State::SentWhole)) {
+                    let is_answered = self.is_unasked || segment < self.answered;
+                    if !matches!(state, Some(State::Sent | State::SentWhole)) || !is_answered {
                         return Err(Error::protocol("WRITTEN of what was not sent"));
                     }
                     self.window.remove(&segment);
@@ -288,28 +340,30 @@ impl<B: Clone + AsRef<[u8]>> Source<B> {
             }
             let range = self.answered..end;
             self.answered = end;
-            match answer {
-                Answer::Same => self.counts.same += u64::from(*count),
-                _ => self.counts.different += u64::from(*count),
-            }
+            self.count(*answer, u64::from(*count), end);
             match (answer, self.check) {
                 (Answer::Same, _) | (Answer::Differs, true) => {
                     let finished: Vec<u64> = self.window.range(range).map(|(s, _)| *s).collect();
-                    finished
-                        .iter()
-                        .for_each(|segment| drop(self.window.remove(segment)));
+                    for segment in finished {
+                        self.entry(segment, &[State::Announced, State::Refining])?;
+                        self.window.remove(&segment);
+                    }
                 }
                 (Answer::Refine, false) => {
                     for segment in range {
-                        let entry = self.entry(segment, &[State::Announced])?;
-                        entry.state = State::Refining;
-                        let prefixes = prefixes(entry.bytes.as_ref());
-                        steps.push(Step::Send(Message::Pages { segment, prefixes }));
+                        // A NEED may have come before, if PAGES were sent unasked.
+                        let states = [State::Announced, State::Refining, State::Sent];
+                        let states = [&states[..], &[State::SentWhole]].concat();
+                        let entry = self.entry(segment, &states)?;
+                        if let (State::Announced, Some(bytes)) = (entry.state, &entry.bytes) {
+                            steps.push(pages(segment, bytes));
+                            entry.state = State::Refining;
+                        }
                     }
                 }
                 (Answer::All, false) => {
                     for segment in range {
-                        let from = [State::Announced];
+                        let from = [State::Announced, State::Refining];
                         self.send(segment, &from, Wanted::All, State::SentWhole, steps)?;
                     }
                 }
@@ -317,6 +371,24 @@ impl<B: Clone + AsRef<[u8]>> Source<B> {
             }
         }
         Ok(())
+    }
+
+    /// Counts answers up to the segment `end`.
+    fn count(&mut self, answer: Answer, count: u64, end: u64) {
+        let is_same = answer == Answer::Same;
+        if is_same {
+            self.counts.same += count;
+            self.calm += count;
+        } else {
+            self.counts.different += count;
+            self.changed_since += end.saturating_sub(self.layout.later()).min(count);
+            self.calm = 0;
+        }
+        let bits = if is_same { 0 } else { u64::MAX };
+        self.recent = match count {
+            0..64 => self.recent << count | (bits & ((1 << count) - 1)),
+            _ => bits,
+        };
     }
 
     fn send(
@@ -329,11 +401,13 @@ impl<B: Clone + AsRef<[u8]>> Source<B> {
     ) -> Result<(), Error> {
         let entry = self.entry(segment, from)?;
         entry.state = state;
-        steps.push(Step::SendPages {
-            segment,
-            wanted,
-            bytes: entry.bytes.clone(),
-        });
+        if let Some(bytes) = entry.bytes.take() {
+            steps.push(Step::SendPages {
+                segment,
+                wanted,
+                bytes,
+            });
+        }
         Ok(())
     }
 
@@ -345,6 +419,7 @@ impl<B: Clone + AsRef<[u8]>> Source<B> {
         entry.ok_or_else(|| Error::protocol("a segment was asked for out of turn"))
     }
 
+    /// The last message.
     fn done(&mut self, root: [u8; 32], same: u64, different: u64) -> Result<Counts, Error> {
         let all_answered = self.is_unasked || self.answered == self.layout.count();
         if self.root.is_some() || !self.window.is_empty() || !all_answered {
@@ -361,6 +436,12 @@ impl<B: Clone + AsRef<[u8]>> Source<B> {
         self.counts = Counts { same, different };
         Ok(self.counts)
     }
+}
+
+/// PAGES of a segment.
+fn pages<B: AsRef<[u8]>>(segment: u64, bytes: &B) -> Step<B> {
+    let prefixes = prefixes(bytes.as_ref());
+    Step::Send(Message::Pages { segment, prefixes })
 }
 
 fn segment_below(segment: u64, announced: u64) -> Result<u64, Error> {
