@@ -18,18 +18,23 @@ use crate::workspace::find_program;
 
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
-/// Size of the images.
+/// Size of the images, and of those of the cases where size matters.
 const SIZE: usize = 512 * MIB;
+const LARGE: usize = 4096 * MIB;
 /// Of the line, one way.
 const DELAY: Duration = Duration::from_millis(20);
 
 /// All cases.
 pub(crate) fn run(bench: &mut Bench) -> Result {
-    let images = Images::make(bench.dir())?;
-    over_ssh(bench, &images)?;
+    let images = Images::make(bench.dir(), SIZE)?;
+    over_ssh(bench, &images, &Start::ALL)?;
     for start in Start::ALL {
         here(bench, &images, start)?;
     }
+    between_devices(bench, &images)?;
+    images.remove()?;
+    let images = Images::make(bench.dir(), LARGE)?;
+    over_ssh(bench, &images, &[Start::Identical, Start::Pages])?;
     images.remove()
 }
 
@@ -53,12 +58,19 @@ impl Start {
         Start::Mebibytes,
     ];
 
-    fn name(self) -> &'static str {
+    fn name(self, size: usize) -> String {
+        let whole = match size / MIB {
+            mib if mib < 1024 => format!("{mib} MiB"),
+            mib => format!("{} GiB", mib / 1024),
+        };
         match self {
-            Start::Blank => "512 MiB to a blank destination",
-            Start::Identical => "512 MiB to an identical destination",
-            Start::Pages => "512 MiB, 1 % of the pages changed (5.37 MB)",
-            Start::Mebibytes => "512 MiB, 64 whole MiB changed (67.1 MB)",
+            Start::Blank => format!("{whole} to a blank destination"),
+            Start::Identical => format!("{whole} to an identical destination"),
+            Start::Pages => {
+                let bytes = (size / (4 * KIB) / 100 * 4 * KIB) as f64 / 1e6;
+                format!("{whole}, 1 % of the pages changed ({bytes:.2} MB)")
+            }
+            Start::Mebibytes => format!("{whole}, 64 whole MiB changed (67.1 MB)"),
         }
     }
 }
@@ -67,6 +79,7 @@ impl Start {
 struct Images {
     source: PathBuf,
     destination: PathBuf,
+    size: usize,
     pages: Vec<usize>,
     mebibytes: Vec<usize>,
     /// Whether the destination is a copy without holes but for what [`Images::prepare`] changed.
@@ -74,7 +87,7 @@ struct Images {
 }
 
 impl Images {
-    fn make(dir: &Path) -> Result<Images> {
+    fn make(dir: &Path, size: usize) -> Result<Images> {
         let mut random = Random::new(45);
         let mut some = |of: usize, count: usize| {
             let mut all: Vec<usize> = (0..of).collect();
@@ -86,15 +99,17 @@ impl Images {
             all.sort_unstable();
             all
         };
-        let pages = SIZE / (4 * KIB);
+        let pages = size / (4 * KIB);
         let images = Images {
             source: dir.join("src.img"),
             destination: dir.join("dst.img"),
+            size,
             pages: some(pages, pages / 100),
-            mebibytes: some(SIZE / MIB, 64),
+            mebibytes: some(size / MIB, 64),
             is_copy: Cell::new(false),
         };
-        disk_image(&images.source).map_err(|e| format!("{}: {e}", images.source.display()))?;
+        disk_image(&images.source, size)
+            .map_err(|e| format!("{}: {e}", images.source.display()))?;
         Ok(images)
     }
 
@@ -111,14 +126,14 @@ impl Images {
                 _ => Err(e),
             })?;
             let file = File::create_new(&self.destination)?;
-            file.set_len(SIZE as u64)?;
+            file.set_len(self.size as u64)?;
             return file.sync_all();
         }
         if !self.is_copy.get() {
             let mut source = File::open(&self.source)?;
             let mut file = File::create(&self.destination)?;
             let mut block = vec![0; MIB];
-            for _ in 0..SIZE / MIB {
+            for _ in 0..self.size / MIB {
                 io::Read::read_exact(&mut source, &mut block)?;
                 file.write_all(&block)?;
             }
@@ -155,7 +170,7 @@ impl Images {
 
 /// Runs of 64 KiB to 4 MiB: 30 % zeros, 40 % random, 30 % text that can be made three times smaller
 /// and yet has no two pages alike.
-fn disk_image(path: &Path) -> io::Result<()> {
+fn disk_image(path: &Path, size: usize) -> io::Result<()> {
     let mut random = Random::new(47);
     let words: Vec<Vec<u8>> = (0..4000)
         .map(|_| {
@@ -174,7 +189,7 @@ fn disk_image(path: &Path) -> io::Result<()> {
     };
     let texts: Vec<Vec<u8>> = (0..8).map(|_| text(&mut random)).collect();
     let mut file = File::create(path)?;
-    let mut left = SIZE;
+    let mut left = size;
     while left > 0 {
         let doublings = [0, 0, 1, 2, 3, 4, 5, 6][random.next() as usize % 8];
         let length = ((64 * KIB) << doublings).min(left);
@@ -217,11 +232,85 @@ fn here(bench: &mut Bench, images: &Images, start: Start) -> Result {
         }));
     }
     bench.run(Case {
-        name: &format!("{}, here", start.name()),
+        name: &format!("{}, here", start.name(images.size)),
         contenders,
         prepare: &mut |_| images.prepare(start),
         verify: &mut |_, _| images.verify(),
     })
+}
+
+/// Device to device: loop devices over the same images, read past the page cache.
+fn between_devices(bench: &mut Bench, images: &Images) -> Result {
+    let attached = Loops::attach(&[&images.source, &images.destination]);
+    let loops = match attached {
+        Ok(loops) => loops,
+        Err(why) => {
+            bench.note("Device to device", &format!("skipped: {why}\n"));
+            return Ok(());
+        }
+    };
+    let [source, destination] = [&loops.0[0], &loops.0[1]];
+    for start in [Start::Identical, Start::Pages, Start::Mebibytes] {
+        images.prepare(start)?;
+        let mut contenders = vec![
+            Contender::ours("blocksync", "blocksync", |c| {
+                c.args(["--quiet", source, destination]);
+            }),
+            Contender::peer("rsync", "rsync", |c| {
+                c.args(RSYNC).args([source, destination]);
+            }),
+            Contender::peer("dd", "dd", |c| {
+                c.arg(format!("if={source}"))
+                    .arg(format!("of={destination}"));
+                c.args(["bs=1M", "iflag=direct", "conv=notrunc,fsync", "status=none"]);
+            }),
+        ];
+        if start == Start::Identical {
+            contenders.push(Contender::peer("sh", "dd of each to nowhere", |c| {
+                let script = "for name; do dd if=$name of=/dev/null bs=1M iflag=direct \
+                    status=none & done; wait";
+                c.args(["-c", script, "sh", source, destination]);
+            }));
+        }
+        bench.run(Case {
+            name: &format!("{}, device to device", start.name(images.size)),
+            contenders,
+            prepare: &mut |_| images.prepare(start),
+            verify: &mut |_, _| images.verify(),
+        })?;
+    }
+    Ok(())
+}
+
+/// Loop devices, detached at the end.
+struct Loops(Vec<String>);
+
+impl Loops {
+    fn attach(files: &[&Path]) -> Result<Loops> {
+        let losetup = find_program("losetup").ok_or("losetup is not installed")?;
+        let mut loops = Loops(Vec::new());
+        for file in files {
+            let mut command = Command::new(&losetup);
+            let output = command.args(["--find", "--show"]).arg(file).output();
+            let output = output.map_err(|e| format!("losetup: {e}"))?;
+            if !output.status.success() {
+                let text = String::from_utf8_lossy(&output.stderr);
+                return Err(text.trim().to_owned());
+            }
+            let name = String::from_utf8_lossy(&output.stdout);
+            loops.0.push(name.trim().to_owned());
+        }
+        Ok(loops)
+    }
+}
+
+impl Drop for Loops {
+    fn drop(&mut self) {
+        for name in &self.0 {
+            let mut command = Command::new(find_program("losetup").unwrap_or_default());
+            let _ = command.arg("--detach").arg(name).status();
+        }
+    }
 }
 
 /// As for devices: in place, only what differs, whatever times and sizes say, and onto the disk.
@@ -282,12 +371,12 @@ impl Run {
     }
 }
 
-fn over_ssh(bench: &mut Bench, images: &Images) -> Result {
+fn over_ssh(bench: &mut Bench, images: &Images, starts: &[Start]) -> Result {
     let network = match Network::start(bench.dir(), bench.binaries(), DELAY) {
         Ok(network) => network,
         Err(why) => {
             let lines = format!("skipped: {why}\n");
-            bench.note("512 MiB over ssh", &lines);
+            bench.note("Over ssh", &lines);
             return Ok(());
         }
     };
@@ -296,9 +385,9 @@ fn over_ssh(bench: &mut Bench, images: &Images) -> Result {
         (DIRECT, "over ssh", 0..=runs),
         (DELAYED, "over ssh, 40 ms round trip, once", 1..=1),
     ] {
-        for start in Start::ALL {
-            let name = format!("{}, {how}", start.name());
-            let mut runners = runners(bench.binaries(), start);
+        for start in starts.iter().copied() {
+            let name = format!("{}, {how}", start.name(images.size));
+            let mut runners = runners(bench.binaries(), images.size, start);
             for round in rounds.clone() {
                 for runner in &mut runners {
                     let Ok(measured) = &mut runner.state else {
@@ -330,7 +419,7 @@ fn over_ssh(bench: &mut Bench, images: &Images) -> Result {
     Ok(())
 }
 
-fn runners(binaries: &Path, start: Start) -> Vec<Runner> {
+fn runners(binaries: &Path, size: usize, start: Start) -> Vec<Runner> {
     let mut all: Vec<(&str, &str, Line)> = vec![
         ("blocksync", "blocksync", |network, program, host| {
             let mut command = network.command(program);
@@ -380,6 +469,10 @@ fn runners(binaries: &Path, start: Start) -> Vec<Runner> {
         all.push(("dd of each to nowhere", "dd", |network, _, host| {
             script_at(network, READ_BOTH, host)
         }));
+    }
+    if size == LARGE {
+        // It would only take long.
+        all.retain(|(label, ..)| !matches!(*label, "dd" | "bdsync"));
     }
     let runners = all.into_iter().map(|(label, program, command)| {
         let is_ours = program == "blocksync";
