@@ -18,7 +18,7 @@ Usage: blocksync [OPTION]... SOURCE [USER@]HOST[:DESTINATION]
 Make a block device or image equal to another one, moving only what differs.
 A path that is left out at one side is the same as at the other side.
 
-  -b, --block-size=SIZE      compare segments of this size: 64K to 16M (default: 1M; 2M from 1G on)
+  -b, --block-size=SIZE      compare segments of this size: 64K to 16M (default: by size)
       --hash=NAME            make digests with blake3 (default) or sha256
       --size=RULE            take a destination of the exact size (default), of at least
                              the size (min), or make a file longer or shorter (grow)

@@ -23,11 +23,15 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Bytes of a segment where none are given: of small objects, and from a size on where digests
-/// count more than the prefixes of the pages of a segment that differs.
-const SEGMENT: u64 = 1 << 20;
-const LARGE_SEGMENT: u64 = 2 << 20;
-const LARGE: u64 = 1 << 30;
+/// Bytes of a segment where none are given. In large objects what the digests take on the way counts
+/// more than the prefixes of the pages of a segment that differs.
+fn usual_segment(size: u64) -> u64 {
+    match size >> 30 {
+        0 => 1 << 20,
+        1..4 => 2 << 20,
+        _ => 4 << 20,
+    }
+}
 
 /// How a run ended.
 #[derive(Clone, Debug)]
@@ -212,10 +216,8 @@ impl Side {
     fn open(args: &Args, role: Role, path: &Path) -> Result<Side, Error> {
         let named = Named::open(path)?;
         let reader = Arc::new(Reader::open(&named, role == Role::Source)?);
-        let segment = args.segment.unwrap_or(match reader.size() {
-            0..LARGE => SEGMENT,
-            _ => LARGE_SEGMENT,
-        });
+        let segment = args.segment;
+        let segment = segment.unwrap_or_else(|| usual_segment(reader.size()));
         Ok(Side {
             role,
             named,

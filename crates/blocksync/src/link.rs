@@ -21,8 +21,10 @@ const EVENTS: usize = 16;
 const WAITING: usize = 8 << 20;
 /// How often signals are looked for.
 const SIGNAL_INTERVAL: Duration = Duration::from_millis(200);
-/// How long small messages are gathered.
+/// How long small messages are gathered, while the peer may have to act upon them and while it
+/// will most likely not: then what they cost on the way counts more.
 const GATHERING: Duration = Duration::from_millis(20);
+const CALM_GATHERING: Duration = Duration::from_millis(500);
 /// A peer that has nothing to say says so this often.
 const PING_INTERVAL: Duration = Duration::from_secs(15);
 /// How long the last message may take to leave.
@@ -208,8 +210,9 @@ impl Link {
     }
 
     /// Waits for an event, but not long: what is worth sending soon may be gathered meanwhile.
-    pub(crate) fn wait_briefly(&mut self) -> Result<Option<Event>, Error> {
-        match self.events.recv_timeout(GATHERING) {
+    pub(crate) fn wait_briefly(&mut self, is_calm: bool) -> Result<Option<Event>, Error> {
+        let time = if is_calm { CALM_GATHERING } else { GATHERING };
+        match self.events.recv_timeout(time) {
             Ok(event) => self.admit(event),
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => Ok(None),
         }

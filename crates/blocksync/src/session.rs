@@ -178,7 +178,7 @@ pub(crate) fn send(
                     machine.end(&mut steps);
                 }
                 act(link, reader, terms, std::mem::take(&mut steps))?;
-                match link.wait_briefly()? {
+                match link.wait_briefly(machine.is_calm())? {
                     Some(event) => event,
                     None => {
                         // Nothing to do for a while: what was gathered leaves.
@@ -369,7 +369,7 @@ pub(crate) fn receive(
                 let gathered = if machine.is_urgent() {
                     None
                 } else {
-                    link.wait_briefly()?
+                    link.wait_briefly(machine.is_calm())?
                 };
                 match gathered {
                     Some(event) => event,

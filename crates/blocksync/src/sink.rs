@@ -8,7 +8,7 @@ use crate::layout::{Digest, Digester, Layout, Root, ZERO};
 use crate::message::{Answer, Message};
 use crate::pairing::{Own, Pair, Pairing};
 use crate::repair::{Repair, Repairs};
-use crate::source::{Counts, Wanted};
+use crate::source::{CALM, Counts, Wanted};
 use std::collections::BTreeMap;
 
 /// Bytes of segments that a source may announce ahead.
@@ -55,6 +55,8 @@ pub(crate) struct Sink<B> {
     early: BTreeMap<u64, Vec<[u8; 3]>>,
     repairs: Repairs<B>,
     matched: u64,
+    /// The last segment that differed.
+    differed: u64,
     answers: Vec<(Answer, u32)>,
     answered: u64,
     written: Vec<u64>,
@@ -80,6 +82,7 @@ impl<B: AsRef<[u8]>> Sink<B> {
             early: BTreeMap::new(),
             repairs: Repairs::new(),
             matched: 0,
+            differed: 0,
             answers: Vec::new(),
             answered: 0,
             written: Vec::new(),
@@ -120,6 +123,11 @@ impl<B: AsRef<[u8]>> Sink<B> {
     /// The segments below this number were compared, and written where they differed.
     pub(crate) fn finished(&self) -> u64 {
         self.repairs.first().unwrap_or(self.matched)
+    }
+
+    /// Whether nothing has differed for a while.
+    pub(crate) fn is_calm(&self) -> bool {
+        self.matched - self.differed >= CALM && self.written.is_empty()
     }
 
     /// Whether more of its own object is of use now.
@@ -276,6 +284,7 @@ impl<B: AsRef<[u8]>> Sink<B> {
 
     fn differs(&mut self) {
         self.counts.different += 1;
+        self.differed = self.matched;
         self.changed_since += u64::from(self.matched >= self.layout.later());
     }
 

@@ -18,6 +18,8 @@ const SMALL_BATCH: u64 = 4;
 /// Of the last 64 segments that were answered, so many must have differed for the next ones to be
 /// expected to differ.
 const EXPECTED: u32 = 48;
+/// So many segments that are the same in a row, and the next ones are expected to be so too.
+pub(crate) const CALM: u64 = 64;
 
 /// What was read, in order.
 #[derive(Debug)]
@@ -192,6 +194,11 @@ impl<B: Clone + AsRef<[u8]>> Source<B> {
         } else {
             self.answered
         }
+    }
+
+    /// Whether nothing has differed for a while.
+    pub(crate) fn is_calm(&self) -> bool {
+        self.calm >= CALM
     }
 
     /// Takes what comes next in the object.
