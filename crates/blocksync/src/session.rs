@@ -38,6 +38,9 @@ pub(crate) struct Terms {
     pub(crate) verify: bool,
 }
 
+/// Place and count of neighbouring segments.
+type Runs = Vec<(u64, u64)>;
+
 /// Who is told what is finished and on the disk of the sink.
 pub(crate) enum Synced<'a> {
     Nobody,
@@ -83,7 +86,7 @@ pub(crate) fn send_later(link: &Link, segment: u64, done: &ExtentList) {
     });
 }
 
-fn send_runs(link: &Link, runs: &[(u64, u64)], message: fn(bool, Vec<(u64, u64)>) -> Message) {
+fn send_runs(link: &Link, runs: &[(u64, u64)], message: fn(bool, Runs) -> Message) {
     let mut parts = runs.chunks(PLAN_RUNS).peekable();
     if parts.peek().is_none() {
         return link.send(message(true, Vec::new()));
@@ -118,10 +121,7 @@ pub(crate) fn take_later(link: &mut Link, size: u64, segment: u64) -> Result<Ext
 }
 
 /// Messages of runs, up to the last one.
-fn take_runs(
-    link: &mut Link,
-    part: fn(Message) -> Option<(bool, Vec<(u64, u64)>)>,
-) -> Result<Vec<(u64, u64)>, Error> {
+fn take_runs(link: &mut Link, part: fn(Message) -> Option<(bool, Runs)>) -> Result<Runs, Error> {
     let mut all = Vec::new();
     loop {
         let (is_last, runs) = part(link.message()?).ok_or_else(|| Error::protocol("no plan"))?;
