@@ -806,10 +806,12 @@ fn device_to_device() {
             return;
         };
         ran.exits(0);
+        // It is opened by the name of the descriptor that it was looked up with.
         let opened = |name: &str| -> Vec<String> {
-            let line = format!("\"{name}\"");
-            log.lines()
-                .filter(|l| l.contains("openat(") && l.contains(&line))
+            let result = format!("<{name}>");
+            let lines = log.lines().filter(|l| l.contains("openat("));
+            lines
+                .filter(|l| l.ends_with(&result))
                 .map(str::to_owned)
                 .collect()
         };
