@@ -37,7 +37,8 @@ pub(crate) enum Command {
     Ready,
     /// Pass `go` on.
     Go,
-    /// The target does not have it and will not: let the source go on.
+    /// The target does not have it and will not: let the source go on. Once `go` has been passed on,
+    /// this may be said only when the target's copy has been removed.
     Refuse,
     /// The target runs it: let the source's copy be removed.
     Started,
@@ -130,15 +131,8 @@ impl Gate {
                 self.state = GoPassed;
                 vec![Act::ToTarget(GO.to_vec())]
             }
-            (Event::Command(Command::Started), GoPassed | Failing | Unknown) => {
-                self.state = Over;
-                vec![
-                    Act::ToSource([REPORT, &[0]].concat()),
-                    Act::Tell(Notice::Started),
-                    Act::Done,
-                ]
-            }
-            // A connection may hang for long before it breaks: who steers has asked over another one.
+            // Who says these two has asked the target another way, and removed its copy before a refusal.
+            (Event::Command(Command::Started), GoPassed | Failing | Unknown) => self.started(),
             (Event::Command(Command::Refuse), GoPassed | Failing | Unknown) => self.play_failure(),
             (
                 Event::Command(Command::Refuse)
@@ -161,6 +155,11 @@ impl Gate {
             (GoPassed | Failing, Event::TargetEnded) => {
                 self.state = Unknown;
                 vec![Act::Tell(Notice::Unknown)]
+            }
+            // A sender that has gone waits for nobody's word.
+            (Unknown, Event::SourceEnded) => {
+                self.state = Over;
+                vec![Act::Done]
             }
             // The receiver's report decides, whoever hears it.
             (GoPassed | Failing | Unknown | Over, _) => vec![],
@@ -195,14 +194,7 @@ impl Gate {
             // It has nothing to say before `go`.
             ReadyPassed | GoHeld => self.play_failure(),
             GoPassed => match said.strip_prefix(REPORT) {
-                Some([0, ..]) => {
-                    self.state = Over;
-                    vec![
-                        Act::ToSource([REPORT, &[0]].concat()),
-                        Act::Tell(Notice::Started),
-                        Act::Done,
-                    ]
-                }
+                Some([0, ..]) => self.started(),
                 Some([_, rest @ ..]) => {
                     let rest = rest.to_vec();
                     self.from_target = rest;
@@ -228,6 +220,15 @@ impl Gate {
     fn give_up(&mut self) -> Vec<Act> {
         self.state = State::Over;
         vec![Act::Drop, Act::Tell(Notice::Refused)]
+    }
+
+    fn started(&mut self) -> Vec<Act> {
+        self.state = State::Over;
+        vec![
+            Act::ToSource([REPORT, &[0]].concat()),
+            Act::Tell(Notice::Started),
+            Act::Done,
+        ]
     }
 
     /// What a receiver says that could not start the domain and has removed it.
@@ -378,7 +379,7 @@ mod tests {
 
     proptest! {
         /// Whatever comes in whatever order: the source goes on only if `go` was not passed on, or the
-        /// target gave it back, or the program that steers said so when nobody else could know.
+        /// target gave it back, or the program that steers said so, having asked the target.
         #[test]
         fn never_both(lead in 0usize..6, events in proptest::collection::vec(event(), 0..12)) {
             let usual = [
@@ -405,8 +406,7 @@ mod tests {
                 went |= acts.iter().any(|act| matches!(act, Act::ToTarget(_)));
                 given_back |= was == State::Failing && acts.contains(&Act::Tell(Notice::Refused));
                 given_back |= was == State::GoPassed && acts.contains(&Act::Tell(Notice::Refused));
-                let says = matches!(event, Event::Command(Command::Refuse));
-                steered |= was == State::Unknown || says;
+                steered |= event == Event::Command(Command::Refuse);
                 let before = source;
                 source = source_reads(source, &acts, event == Event::SourceEnded);
                 if source == Source::Runs && before != source {

@@ -162,6 +162,7 @@ fn steer(
     }
     let mut gate = Gate::new();
     let mut told = None;
+    let mut source_ended = false;
     loop {
         let Ok(event) = incoming.recv() else {
             return Ok(());
@@ -170,7 +171,10 @@ fn steer(
             Incoming::Target(bytes) => gate.on(Event::FromTarget(bytes)),
             Incoming::TargetEnded => gate.on(Event::TargetEnded),
             Incoming::Source(bytes) => gate.on(Event::FromSource(bytes)),
-            Incoming::SourceEnded => gate.on(Event::SourceEnded),
+            Incoming::SourceEnded => {
+                source_ended = true;
+                gate.on(Event::SourceEnded)
+            }
             Incoming::Broken(why) => {
                 cli::diag::report("xen-migrate", why);
                 gate.on(Event::Command(Command::Refuse))
@@ -214,7 +218,9 @@ fn steer(
                 }
                 Act::Done => {
                     drop(go);
-                    wait_for_source(incoming);
+                    if !source_ended {
+                        wait_for_source(incoming);
+                    }
                     return Ok(());
                 }
             }
