@@ -159,13 +159,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Request,
             Long("mode") => args.wishes.mode = mode(&text(&mut parser, "--mode")?)?,
             Long("map") => {
                 let value = text(&mut parser, "--map")?;
-                let (source, target) = value
-                    .split_once('=')
-                    .ok_or("--map: it takes SOURCE=TARGET")?;
-                if !source.starts_with('/') || !target.starts_with('/') {
-                    return Err("--map: both paths must be absolute".to_owned());
-                }
-                args.wishes.map.push((source.to_owned(), target.to_owned()));
+                args.wishes.map.push(map(&value)?);
             }
             Long("shared") => args.wishes.shared.push(text(&mut parser, "--shared")?),
             Long("create") => args.wishes.create = true,
@@ -274,6 +268,17 @@ fn utf8(value: OsString) -> Result<String, String> {
     })
 }
 
+/// `SOURCE=TARGET`. A `=` may be in both: the target begins at the first one before a `/`.
+fn map(value: &str) -> Result<(String, String), String> {
+    match value.split_once("=/") {
+        Some((source, target)) if source.starts_with('/') => {
+            Ok((source.to_owned(), format!("/{target}")))
+        }
+        _ if value.contains('=') => Err("--map: both paths must be absolute".to_owned()),
+        _ => Err("--map: it takes SOURCE=TARGET".to_owned()),
+    }
+}
+
 fn mode(word: &str) -> Result<Option<Mode>, String> {
     match word {
         "live" => Ok(Some(Mode::Live)),
@@ -283,5 +288,20 @@ fn mode(word: &str) -> Result<Option<Mode>, String> {
             "--mode: '{}': not live, save or auto",
             cli::diag::name(word)
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn maps() {
+        let pair = |a: &str, b: &str| Ok((a.to_owned(), b.to_owned()));
+        assert_eq!(map("/dev/a=/dev/b"), pair("/dev/a", "/dev/b"));
+        assert_eq!(map("/srv/a=1 b=/srv/c=d"), pair("/srv/a=1 b", "/srv/c=d"));
+        for bad in ["/a", "/a=b", "a=/b", "=/b", ""] {
+            assert!(map(bad).is_err(), "{bad}");
+        }
     }
 }
