@@ -184,7 +184,8 @@ impl Lab {
         }
         if host == "h2" {
             let written = fs::read(self.path("h2/disks/a")).unwrap();
-            assert_eq!(written, fs::read(self.path("h1/disks/a")).unwrap());
+            let same = written == fs::read(self.path("h1/disks/a")).unwrap();
+            assert!(same, "the disks differ");
             assert!(written[8192..].starts_with(b"last write of what g1 remembers"));
         }
     }
@@ -359,8 +360,8 @@ fn killed_and_recovered() {
     }
 }
 
-/// Waits until no process works for a host any more.
-fn settle(lab: &Lab) {
+/// Waits until no process works for a host any more; whether that came.
+fn settle(lab: &Lab) -> bool {
     let until = Instant::now() + Duration::from_secs(20);
     let name = lab.dir.path().to_str().unwrap().to_owned();
     loop {
@@ -371,7 +372,7 @@ fn settle(lab: &Lab) {
                 .any(|part| part == name.as_bytes())
         });
         if !busy || Instant::now() >= until {
-            return;
+            return !busy;
         }
         std::thread::sleep(Duration::from_millis(20));
     }
@@ -605,6 +606,7 @@ fn plans() {
     let before = tree(lab.dir.path());
     let output = lab.migrate(&["--dry-run"]);
     ended(&output, 0);
+    assert!(!lab.path("h1/state").exists() && !lab.path("h2/state").exists());
     let name = |name: &str| lab.path(name).display().to_string();
     let expected = format!(
         "g1: pvh, 64 MiB, live to h2\nxvda: {a} -> {b}, 1.0 MiB\n\
@@ -728,10 +730,196 @@ fn one_at_a_time() {
             "{said}"
         );
     }
+    let output = lab.command(&["--status"]).output().unwrap();
+    ended(&output, 0);
+    assert!(output.stdout.ends_with(b", to h2, under way\n"));
+    ended(&lab.command(&["--status", "g1"]).output().unwrap(), 0);
     let id = nix::unistd::Pid::from_raw(child.id().try_into().unwrap());
     nix::sys::signal::kill(id, nix::sys::signal::Signal::SIGCONT).unwrap();
     ended(&child.wait_with_output().unwrap(), 0);
     lab.is_at("h2");
+}
+
+/// A script for the stand-in for xl to read at a point, of [`point`]'s.
+fn hook(lab: &Lab, host: &str, at: &str, script: &str) {
+    fs::write(lab.path(&format!("{host}/at.{at}")), script).unwrap();
+}
+
+const KILL_TRANSPORT: &str = "kill -9 $(cat \"$ALL/transport.pid\"); sleep 0.3\n";
+
+/// Who pauses the domain may let it go on again before xl stops it: the last pass has to wait for xl.
+#[test]
+fn paused_meanwhile() {
+    for (kind, at) in [("pv", "save"), ("pvh", "banner")] {
+        let lab = Lab::new(kind);
+        let script = "set_state $id paused; sleep 1; set_state $id running; sleep 0.2\n";
+        hook(&lab, "h1", at, script);
+        ended(&lab.migrate(&[]), 0);
+        lab.is_at("h2");
+    }
+}
+
+/// The domain changes while its disks are copied: another one, with other disks, or none is not moved.
+#[test]
+fn changed_meanwhile() {
+    for (script, why, left) in [
+        ("echo xvdz \"$D/name\" >> \"$D/disks\"", "other disks", true),
+        (
+            "truncate -s 2M \"$(cut -d' ' -f2 \"$D/disks\")\"",
+            "another size",
+            true,
+        ),
+        ("mv \"$D\" \"${D%3}5\"", "started anew", true),
+        (
+            "echo paused > \"$D/state\"; mv \"$D\" \"${D%3}5\"",
+            "it is here and does not run",
+            true,
+        ),
+        ("rm -r \"$D\"", "it is here no more", false),
+    ] {
+        let lab = Lab::new("pvh");
+        // As soon as the disks have been copied.
+        let script = format!(
+            "if grep -qs presynced \"$H/state/g1.journal\"; then D=$D/3; {script}; D=$H/domains\n\
+             else cp \"$H/at\" \"$H/at.list\"; fi\n"
+        );
+        hook(&lab, "h1", "list", &script);
+        let output = lab.migrate(&[]);
+        ended(&output, 1);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.contains(why), "{said}");
+        assert_eq!(lab.state("h1").is_some(), left, "{why}");
+        assert_eq!(lab.state("h2"), None, "{why}");
+        assert!(!lab.path("h1/state/g1.journal").exists());
+    }
+}
+
+/// A domain is found by its UUID: another one of it at the target must not be taken for the copy. What
+/// is left of one that is dying is none.
+#[test]
+fn others_of_its_uuid() {
+    let add = |lab: &Lab, host: &str, state: &str| {
+        let domain = lab.path(&format!("{host}/domains/2"));
+        fs::create_dir(&domain).unwrap();
+        for (name, text) in [("name", "other\n"), ("uuid", UUID), ("state", state)] {
+            fs::write(domain.join(name), text).unwrap();
+        }
+        for name in ["kind", "memory", "disks"] {
+            fs::write(domain.join(name), "").unwrap();
+        }
+        domain
+    };
+    let lab = Lab::new("pv");
+    add(&lab, "h2", "running");
+    let output = lab.migrate(&[]);
+    ended(&output, 3);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("another domain of its UUID"), "{said}");
+    for (kind, _) in KINDS {
+        let lab = Lab::new(kind);
+        let dying = ["h1", "h2"].map(|host| add(&lab, host, "dying"));
+        ended(&lab.migrate(&[]), 0);
+        for domain in dying {
+            fs::remove_dir_all(domain).unwrap();
+        }
+        lab.is_at("h2");
+    }
+}
+
+/// xl or the transport is killed, and the program is not.
+#[test]
+fn helpers_killed() {
+    let kill_xl = "kill -9 $$\n";
+    for (kind, host, at, script, runs, code) in [
+        ("pv", "h1", "suspended", kill_xl, "h1", 1),
+        ("pvh", "h1", "suspended", kill_xl, "h1", 1),
+        ("pvh", "h1", "ready-read", kill_xl, "h1", 1),
+        (
+            "pvh",
+            "h2",
+            "started",
+            "kill -9 $(cat \"$ALL/xl.pid\"); sleep 0.3\n",
+            "h2",
+            0,
+        ),
+        ("pvh", "h1", "suspended", KILL_TRANSPORT, "h1", 1),
+        ("pvh", "h2", "received", KILL_TRANSPORT, "h1", 1),
+        ("pvh", "h2", "go-read", KILL_TRANSPORT, "h2", 0),
+        ("pvh", "h2", "started", KILL_TRANSPORT, "h2", 0),
+    ] {
+        let lab = Lab::new(kind);
+        hook(&lab, host, at, script);
+        let output = lab.migrate(&[]);
+        let what = format!("{kind} {host} {at} {script}");
+        assert_eq!(
+            output.status.code(),
+            Some(code),
+            "{what}: {}\n{}",
+            shown(&output),
+            lab.logs()
+        );
+        lab.is_at(runs);
+        assert!(settle(&lab), "{what}: processes are left");
+    }
+}
+
+/// `--recover` comes while what the killed program has left is about to decide by itself.
+#[test]
+fn recovered_at_once() {
+    for (fails, runs) in [(false, "h2"), (true, "h1")] {
+        let lab = Lab::new("pvh");
+        if fails {
+            fs::write(lab.path("h2/fail"), "start").unwrap();
+        }
+        hook(
+            &lab,
+            "h2",
+            "go-read",
+            "kill -9 $(cat \"$ALL/pid\"); sleep 3\n",
+        );
+        assert!(lab.migrate(&[]).status.code().is_none());
+        let output = lab.command(&["--recover", "g1"]).output().unwrap();
+        assert_eq!(
+            output.status.code(),
+            Some(0),
+            "{}\n{}",
+            shown(&output),
+            lab.logs()
+        );
+        lab.is_at(runs);
+        assert!(settle(&lab));
+    }
+}
+
+#[test]
+fn what_is_left_behind_is_told() {
+    for (kind, at) in [("pv", "destroy"), ("pvh", "report-read")] {
+        let lab = Lab::new(kind);
+        let disk = lab.path("h1/disks/a").display().to_string();
+        hook(
+            &lab,
+            "h1",
+            at,
+            &format!("mv '{disk}' '{disk}.was'; mkdir '{disk}'\n"),
+        );
+        let output = lab.migrate(&["--remove-source"]);
+        ended(&output, 2);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.contains("g1: moved, but: here: "), "{said}");
+        assert_eq!(lab.state("h2").as_deref(), Some("g1 running"));
+        assert!(!lab.path("h1/state/g1.journal").exists());
+    }
+    // A host that cannot write a journal.
+    let lab = Lab::new("pv");
+    let mut command = lab.command(&["g1", "h2"]);
+    command.env("XEN_MIGRATE_STATE_DIR", lab.path("h1/info/x"));
+    let output = command.output().unwrap();
+    ended(&output, 1);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        said.contains("here: lock: ") && said.contains("Not a directory"),
+        "{said}"
+    );
 }
 
 #[test]

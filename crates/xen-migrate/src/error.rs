@@ -9,6 +9,8 @@ pub(crate) enum Error {
     NotMoved(String),
     /// Standard output cannot be written; the domain is where it was asked to be.
     Output(String),
+    /// It has moved, and volumes of the source cannot be removed.
+    Behind(String),
     /// All that stands against the plan; nothing if that has been printed.
     Impossible(Vec<String>),
     /// `--recover` is needed, or could not decide.
@@ -20,7 +22,7 @@ impl Error {
     pub(crate) fn status(&self) -> u8 {
         match self {
             Error::NotMoved(_) => 1,
-            Error::Output(_) => 2,
+            Error::Output(_) | Error::Behind(_) => 2,
             Error::Impossible(_) => 3,
             Error::Recover(_) => 4,
         }
@@ -30,7 +32,10 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Error::NotMoved(why) | Error::Output(why) | Error::Recover(why) => out.write_str(why),
+            Error::NotMoved(why)
+            | Error::Output(why)
+            | Error::Behind(why)
+            | Error::Recover(why) => out.write_str(why),
             Error::Impossible(all) => out.write_str(&all.join("; ")),
         }
     }

@@ -2,17 +2,18 @@
 
 use crate::memory;
 use crate::owner::Held;
-use crate::shell::Shell;
+use crate::shell::{LONG, Shell};
 use crate::step::Trouble;
 use crate::toolstack;
-use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
 /// How long a domain may take to be what it was told to be.
 const SOON: Duration = Duration::from_secs(60);
-/// How long an xl that was cut off may take to let its domain go on by itself.
+/// How long to wait for an xl that was cut off, and may let its domain go on by itself.
 const BY_ITSELF: Duration = Duration::from_secs(10);
+/// How long a domain that was started may take to be seen running.
+const STARTS: Duration = Duration::from_secs(10);
 
 /// One copy.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,32 +23,35 @@ pub(crate) struct Instance {
     pub(crate) held: Held,
 }
 
-/// The copy at a host; `None` if there is none. Two are an error: then nobody can tell what is what.
+/// The copy at a host; `None` if there is none, or what is left of one that is dying. Two are an error:
+/// then nobody can tell what is what.
 pub(crate) fn find(shell: &Shell, uuid: &str) -> Result<Option<Instance>, Trouble> {
     let failed = |why: String| Trouble::Failed(format!("{}: {why}", shell.name));
     let uuids = toolstack::parse_uuids(&shell.ask("xl vm-list", toolstack::LIST_UUIDS)?);
-    let found: Vec<u32> = uuids
+    let ids: Vec<u32> = uuids
         .into_iter()
         .filter(|(other, _)| other == uuid)
         .map(|(_, id)| id)
         .collect();
-    let id = match found[..] {
-        [] => return Ok(None),
-        [id] => id,
-        _ => {
-            return Err(failed(format!(
-                "there are {} domains with the UUID {uuid}",
-                found.len()
-            )));
-        }
-    };
+    if ids.is_empty() {
+        return Ok(None);
+    }
     let listed = toolstack::parse_list(&shell.ask("xl list", toolstack::LIST)?);
-    let listed = listed.into_iter().find(|one| one.id == id);
-    Ok(listed.map(|one| Instance {
-        id: one.id,
-        name: one.name,
-        held: one.held,
-    }))
+    let mut found: Vec<Instance> = listed
+        .into_iter()
+        .filter(|one| ids.contains(&one.id) && one.held != Held::Absent)
+        .map(|one| Instance {
+            id: one.id,
+            name: one.name,
+            held: one.held,
+        })
+        .collect();
+    match found.len() {
+        0 | 1 => Ok(found.pop()),
+        count => Err(failed(format!(
+            "there are {count} domains with the UUID {uuid}"
+        ))),
+    }
 }
 
 /// What a host has of the domain.
@@ -55,30 +59,41 @@ pub(crate) fn held(shell: &Shell, uuid: &str) -> Result<Held, Trouble> {
     Ok(find(shell, uuid)?.map_or(Held::Absent, |one| one.held))
 }
 
-/// Makes the source's copy run under its own name again. `socket` is where a transport may be waiting
-/// that keeps it suspended.
-pub(crate) fn resume(shell: &Shell, uuid: &str, name: &str, socket: &Path) -> Result<(), Trouble> {
-    memory::settle(socket, false);
+/// Makes the source's copy run under its own name again. `token` names the migration, whose transport
+/// may be waiting and keep it suspended.
+pub(crate) fn resume(shell: &Shell, uuid: &str, name: &str, token: &str) -> Result<(), Trouble> {
+    memory::settle(token, false);
     let begun = Instant::now();
+    let mut until = begun + BY_ITSELF + SOON;
+    let mut told = false;
     let found = loop {
         let Some(found) = find(shell, uuid)? else {
             return Err(Trouble::Failed(format!("{}: {name} is gone", shell.name)));
         };
         match found.held {
             Held::Running => break found,
+            _ if Instant::now() >= until => {
+                return Err(Trouble::Failed(format!(
+                    "{}: {name} does not go on",
+                    shell.name
+                )));
+            }
             Held::Paused => {
                 shell.ask("xl unpause", &toolstack::unpause(found.id))?;
             }
-            Held::Suspended | Held::Absent if begun.elapsed() >= BY_ITSELF => {
-                shell.ask("xl save -c", &toolstack::resume(found.id))?;
+            Held::Suspended | Held::Absent if told => {}
+            // As long as its own xl is there, that is the one to let it go on.
+            Held::Suspended | Held::Absent => {
+                if begun.elapsed() >= BY_ITSELF || memory::left(shell, token)?.is_empty() {
+                    // Its xl may have let it go on, and ended, since it was looked at.
+                    if held(shell, uuid)? == Held::Suspended {
+                        shell.ask_within("xl save -c", &toolstack::resume(found.id), LONG)?;
+                        told = true;
+                        until = Instant::now() + SOON;
+                    }
+                    continue;
+                }
             }
-            Held::Suspended | Held::Absent => {}
-        }
-        if begun.elapsed() >= BY_ITSELF + SOON {
-            return Err(Trouble::Failed(format!(
-                "{}: {name} does not go on",
-                shell.name
-            )));
         }
         thread::sleep(Duration::from_millis(200));
     };
@@ -91,6 +106,7 @@ pub(crate) fn resume(shell: &Shell, uuid: &str, name: &str, socket: &Path) -> Re
 /// Removes a copy that does not run. One that runs is not touched, and an error.
 pub(crate) fn destroy(shell: &Shell, uuid: &str) -> Result<(), Trouble> {
     let until = Instant::now() + SOON;
+    let mut why = None;
     loop {
         let Some(found) = find(shell, uuid)? else {
             return Ok(());
@@ -101,19 +117,21 @@ pub(crate) fn destroy(shell: &Shell, uuid: &str) -> Result<(), Trouble> {
                 shell.name, found.name
             )));
         }
-        let reply = shell.run(&toolstack::destroy(found.id))?;
-        if Instant::now() >= until {
-            let why = reply.err.trim().replace('\n', "; ");
+        if let Some(why) = why.filter(|_| Instant::now() >= until) {
             return Err(Trouble::Failed(format!(
                 "{}: xl destroy {}: {why}",
                 shell.name, found.id
             )));
         }
+        // A domain with much memory takes its time.
+        let reply = shell.run_within(&toolstack::destroy(found.id), LONG)?;
+        why = Some(reply.err.trim().replace('\n', "; "));
         thread::sleep(Duration::from_millis(200));
     }
 }
 
-/// Starts the target's paused copy, under the domain's name.
+/// Starts the target's paused copy, under the domain's name, and sees that it runs: `xl unpause` ends
+/// well with a domain that it cannot start.
 pub(crate) fn start(shell: &Shell, uuid: &str, name: &str) -> Result<(), Trouble> {
     let Some(found) = find(shell, uuid)? else {
         return Err(Trouble::Failed(format!("{}: {name} is gone", shell.name)));
@@ -121,10 +139,20 @@ pub(crate) fn start(shell: &Shell, uuid: &str, name: &str) -> Result<(), Trouble
     if found.name != name {
         shell.ask("xl rename", &toolstack::rename(found.id, name))?;
     }
-    match found.held {
-        Held::Running => Ok(()),
-        _ => shell
-            .ask("xl unpause", &toolstack::unpause(found.id))
-            .map(drop),
+    if found.held == Held::Running {
+        return Ok(());
     }
+    let reply = shell.run(&toolstack::unpause(found.id))?;
+    let until = Instant::now() + STARTS;
+    while held(shell, uuid)? != Held::Running {
+        if reply.status != 0 || Instant::now() >= until {
+            let why = reply.err.trim().replace('\n', "; ");
+            return Err(Trouble::Failed(format!(
+                "{}: xl unpause: {name} does not run: {why}",
+                shell.name
+            )));
+        }
+        thread::sleep(Duration::from_millis(200));
+    }
+    Ok(())
 }

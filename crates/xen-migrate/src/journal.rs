@@ -107,7 +107,8 @@ impl Journal {
     pub(crate) fn create(&self, shell: &Shell) -> Result<(), Trouble> {
         let script = format!(
             "{DIR}\nf=$d/{name}.journal\n[ ! -e \"$f\" ] || {{ echo 'there is one already' >&2; exit 1; }}\n\
-             printf %s {text} > \"$f.new\" && sync \"$f.new\" && mv \"$f.new\" \"$f\" && sync \"$d\"",
+             printf %s {text} > \"$f.new\" && sync \"$f.new\" && mv \"$f.new\" \"$f\" && sync \"$d\" ||\n\
+             {{ rm -f \"$f.new\"; exit 1; }}",
             name = quoted(&file_name(&self.domain)),
             text = quoted(&self.text()),
         );
@@ -115,8 +116,17 @@ impl Journal {
     }
 }
 
-/// Where a host keeps journals and locks.
-const DIR: &str = "d=${XEN_MIGRATE_STATE_DIR:-/var/lib/xen-migrate}; mkdir -p \"$d\" && chmod 700 \"$d\" || exit 1";
+/// Where a host keeps journals and locks. Only what writes makes the folder; one that is there already
+/// keeps its permissions.
+const DIR: &str = "d=${XEN_MIGRATE_STATE_DIR:-/var/lib/xen-migrate}";
+
+/// Where this host keeps them, as its shell knows it too.
+pub(crate) fn state_dir() -> String {
+    let set = std::env::var("XEN_MIGRATE_STATE_DIR")
+        .ok()
+        .filter(|dir| !dir.is_empty());
+    set.unwrap_or_else(|| "/var/lib/xen-migrate".to_owned())
+}
 
 /// Adds a mark to the journal of a host.
 pub(crate) fn add(shell: &Shell, domain: &str, mark: Mark) -> Result<(), Trouble> {
@@ -159,10 +169,12 @@ pub(crate) fn list(shell: &Shell) -> Result<Vec<Journal>, Trouble> {
     Ok(found.filter_map(Journal::parse).collect())
 }
 
-/// Removes the journal of a host.
-pub(crate) fn remove(shell: &Shell, domain: &str) -> Result<(), Trouble> {
-    let name = quoted(&file_name(domain));
-    let script = format!("{DIR}\nrm -f \"$d\"/{name}.journal && sync \"$d\"");
+/// Removes the journal of a host, and the socket of a transport that was killed.
+pub(crate) fn remove(shell: &Shell, domain: &str, token: &str) -> Result<(), Trouble> {
+    let (name, token) = (quoted(&file_name(domain)), quoted(token));
+    let script = format!(
+        "{DIR}\n[ ! -d \"$d\" ] || {{ rm -f \"$d\"/{name}.journal \"$d\"/{token}.sock && sync \"$d\"; }}"
+    );
     shell.ask("journal", &script).map(drop)
 }
 
@@ -182,9 +194,9 @@ pub(crate) fn lock(shell: &Shell, domain: &str, token: &str) -> Result<Lock, Tro
     let token = quoted(token);
     // A file that was removed by who had the lock before is not the lock any more.
     let script = format!(
-        "{{ d=${{XEN_MIGRATE_STATE_DIR:-/var/lib/xen-migrate}}; mkdir -p \"$d\" && chmod 700 \"$d\"\n\
-         l=$d/{name}.lock; exec 9>>\"$l\"\n\
-         if flock -n 9 && [ \"$l\" -ef /proc/$$/fd/9 ]; then trap 'rm -f \"$l\"' EXIT; trap 'exit 1' HUP INT TERM PIPE; echo {token} > \"$l\" && echo taken\n\
+        "{{ {DIR}; l=$d/{name}.lock\n\
+         if ! {{ [ -d \"$d\" ] || mkdir -p -m 700 \"$d\"; }} || ! true >> \"$l\"; then l=\n\
+         elif exec 9>>\"$l\"; flock -n 9 && [ \"$l\" -ef /proc/$$/fd/9 ]; then trap 'rm -f \"$l\"' EXIT; trap 'exit 1' HUP INT TERM PIPE; echo {token} > \"$l\" && echo taken\n\
          elif [ \"$(cat \"$l\")\" = {token} ]; then echo own; exec 9>&-\n\
          else echo busy; exec 9>&-; fi; }} </dev/null"
     );
@@ -199,6 +211,14 @@ pub(crate) fn lock(shell: &Shell, domain: &str, token: &str) -> Result<Lock, Tro
             reply.err.trim()
         ))),
     }
+}
+
+/// Whether a run has the lock of a domain at a host.
+pub(crate) fn is_locked(shell: &Shell, domain: &str) -> Result<bool, Trouble> {
+    let name = quoted(&file_name(domain));
+    let script =
+        format!("{DIR}; l=$d/{name}.lock; [ ! -e \"$l\" ] || flock -n \"$l\" true || echo yes");
+    Ok(!shell.ask("lock", &script)?.is_empty())
 }
 
 /// Gives the lock back, and removes its file.
@@ -310,7 +330,7 @@ mod tests {
         expected.mark = Some(Mark::Committed);
         assert_eq!(read(&other, "a guest"), Ok(Some(expected.clone())));
         assert_eq!(list(&other), Ok(vec![expected]));
-        remove(&shell, "a guest").unwrap();
+        remove(&shell, "a guest", "6b1f").unwrap();
         assert_eq!(list(&other), Ok(vec![]));
         unlock(&shell).unwrap();
         assert!(lock(&other, "a guest", "t2").unwrap() == Lock::Taken);

@@ -3,9 +3,10 @@
 //! by themselves when they are cut off before.
 
 use crate::gate::{Command as Word, Notice};
+use crate::journal;
 use crate::plan::Mode;
 use crate::running::Running;
-use crate::shell::Reach;
+use crate::shell::{Reach, Shell};
 use crate::step::Trouble;
 use crate::stream::Head;
 use crate::toolstack;
@@ -15,7 +16,7 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
@@ -26,6 +27,8 @@ const BEGINS: Duration = Duration::from_secs(120);
 /// How long xl may take to clean up when it has been cut off.
 const ENDS: Duration = Duration::from_secs(120);
 const PIECE: usize = 256 << 10;
+/// In the environment of xl at the source and of the transport: which migration they are of.
+pub(crate) const NAMED: &str = "XEN_MIGRATE_TOKEN";
 
 /// What a transfer needs to know.
 #[derive(Debug)]
@@ -34,8 +37,8 @@ pub(crate) struct Terms<'a> {
     pub(crate) reach: &'a Reach,
     /// Paths of disks that are others at the target.
     pub(crate) paths: Vec<(String, String)>,
-    /// Where the transport of a live migration listens.
-    pub(crate) socket: PathBuf,
+    /// Names the migration.
+    pub(crate) token: &'a str,
 }
 
 /// A transfer that is under way.
@@ -69,7 +72,15 @@ impl Transfer {
         }
     }
 
-    /// Whether the target has all of it: then the source has stopped for sure.
+    /// Whether xl has written all of it: then the source has stopped for good.
+    pub(crate) fn is_sent(&mut self) -> bool {
+        match self {
+            Transfer::Live(live) => live.heard(Notice::Ready),
+            Transfer::Save(save) => save.is_sent(),
+        }
+    }
+
+    /// Whether the target has all of it.
     pub(crate) fn is_built(&mut self) -> bool {
         match self {
             Transfer::Live(live) => live.heard(Notice::Ready),
@@ -139,9 +150,10 @@ impl Live {
     fn start(terms: &Terms<'_>, stop: Stop<'_>) -> Result<Live, Trouble> {
         let failed = |why: String| Trouble::Failed(format!("xl migrate: {why}"));
         let own = std::env::current_exe().map_err(|e| failed(cli::diag::system_text(&e)))?;
-        let (own, socket) = (own.to_string_lossy(), terms.socket.to_string_lossy());
-        let mut command = toolstack::migrate(terms.id, &own, &socket);
+        let (own, socket) = (own.to_string_lossy(), socket(terms.token));
+        let mut command = toolstack::migrate(terms.id, &own, &socket.to_string_lossy());
         command
+            .env(NAMED, terms.token)
             .process_group(0)
             .stdin(Stdio::null())
             .stdout(Stdio::null());
@@ -149,7 +161,7 @@ impl Live {
             Running::start(&mut command).map_err(|e| failed(cli::diag::system_text(&e)))?;
         let until = Instant::now() + BEGINS;
         let mut transport = loop {
-            match UnixStream::connect(&terms.socket) {
+            match UnixStream::connect(&socket) {
                 Ok(stream) => break stream,
                 Err(_) if xl.ended().is_some() => return Err(failed(xl.said())),
                 Err(e) if Instant::now() >= until => {
@@ -274,20 +286,49 @@ fn listen(stream: &UnixStream) -> io::Result<Receiver<Notice>> {
     Ok(receive)
 }
 
-/// Tells a transport that was left waiting how it ended. `false` if there is none.
-pub(crate) fn settle(socket: &Path, started: bool) -> bool {
-    let Ok(mut stream) = UnixStream::connect(socket) else {
-        return false;
+/// Where the transport of a migration listens.
+fn socket(token: &str) -> PathBuf {
+    PathBuf::from(journal::state_dir()).join(format!("{token}.sock"))
+}
+
+/// Tells a transport of this host that was left waiting how it ended, and waits for its end.
+pub(crate) fn settle(token: &str, started: bool) {
+    let Ok(mut stream) = UnixStream::connect(socket(token)) else {
+        return;
     };
     let word = transport::command_word(if started { Word::Started } else { Word::Refuse });
-    if stream.write_all(format!("{word}\n").as_bytes()).is_err() {
-        return false;
+    if stream.write_all(format!("{word}\n").as_bytes()).is_ok() {
+        // It closes the connection when xl has ended.
+        let _ = stream.set_read_timeout(Some(ENDS));
+        let _ = stream.read_to_end(&mut Vec::new());
     }
-    // It closes the connection when xl has ended.
+}
+
+/// Whether a transport of this host waits for somebody to find out whether the target started. One
+/// that has something else to do does that, and is waited for until it has ended.
+pub(crate) fn waits_for_a_word(token: &str) -> bool {
+    let Ok(stream) = UnixStream::connect(socket(token)) else {
+        return false;
+    };
     let _ = stream.set_read_timeout(Some(ENDS));
-    let mut rest = Vec::new();
-    let _ = stream.read_to_end(&mut rest);
-    true
+    let mut lines = BufReader::new(stream).lines().map_while(Result::ok);
+    lines.any(|line| transport::notice(&line) == Some(Notice::Unknown))
+}
+
+/// The processes at the source's host that are xl's and the transport's, of this migration.
+pub(crate) fn left(shell: &Shell, token: &str) -> Result<Vec<u32>, Trouble> {
+    let script = format!("grep -lsF {NAMED}={token} /proc/[0-9]*/environ; true");
+    let text = shell.ask("processes", &script)?;
+    let number = |line: &str| line.split('/').nth(2)?.parse().ok();
+    Ok(text.lines().filter_map(number).collect())
+}
+
+/// Ends what is left of them: the domain is not theirs any more.
+pub(crate) fn end_left(shell: &Shell, token: &str) -> Result<(), Trouble> {
+    for pid in left(shell, token)? {
+        shell.run(&format!("kill -9 {pid}"))?;
+    }
+    Ok(())
 }
 
 /// `xl save`, through this program, into `xl restore`.
@@ -335,6 +376,7 @@ impl Save {
             .arg("-c")
             .arg(format!("trap '' PIPE; {}", toolstack::save(terms.id)));
         command
+            .env(NAMED, terms.token)
             .process_group(0)
             .stdin(Stdio::null())
             .stdout(Stdio::piped());
@@ -386,14 +428,17 @@ impl Save {
         }
     }
 
+    fn is_sent(&mut self) -> bool {
+        self.xl.ended().is_some_and(|status| status.success())
+    }
+
     fn is_built(&mut self) -> bool {
-        let good = |process: &mut Running| process.ended().is_some_and(|status| status.success());
-        matches!(self.relayed(), Some(Ok(()))) && good(&mut self.xl) && good(&mut self.restore)
+        let received = |restore: &mut Running| restore.ended().is_some_and(|one| one.success());
+        matches!(self.relayed(), Some(Ok(()))) && self.is_sent() && received(&mut self.restore)
     }
 
     fn cut(&mut self) {
-        let _ = self.restore.child.kill();
-        let _ = self.restore.child.wait();
+        self.restore.kill();
         self.xl.wait(ENDS);
     }
 }
@@ -403,9 +448,10 @@ fn answers(output: impl Read + Send + 'static) -> Receiver<u32> {
     let (send, receive) = channel();
     thread::spawn(move || {
         for line in BufReader::new(output).lines().map_while(Result::ok) {
+            // What a login prints before may lack its line's end.
             let pid = line
-                .strip_prefix(toolstack::RESTORE_BEGINS)
-                .and_then(|pid| pid.parse().ok());
+                .split_once(toolstack::RESTORE_BEGINS)
+                .and_then(|(_, pid)| pid.parse().ok());
             if let Some(pid) = pid {
                 let _ = send.send(pid);
             }

@@ -7,14 +7,13 @@ use crate::journal::{self, Journal, Lock, Side};
 use crate::memory::{Terms, Transfer};
 use crate::owner::Held;
 use crate::passes::{self, Blocksync, Pass, Passes};
-use crate::plan::{self, Create, Facts, Mode, Plan};
+use crate::plan::{self, Copied, Create, Facts, Mode, Plan};
 use crate::report;
 use crate::shell::{Reach, Shell, quoted};
 use crate::step::{self, Hands, Mark, Outcome, Step, Trouble};
 use crate::survey::{self, Place, Room, Volume};
-use crate::toolstack;
+use crate::toolstack::{self, Kind};
 use cli::progress::Progress;
-use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -27,7 +26,6 @@ const SEARCH: Duration = Duration::from_secs(60);
 pub(crate) fn run(args: &Args) -> Result<(), Error> {
     let token = token()?;
     let (source, target) = (Shell::open(&args.source())?, Shell::open(&args.target())?);
-    let state = state_dir();
     for (shell, place) in [(&source, "here"), (&target, "at the target")] {
         if !args.dry_run {
             take_lock(shell, args, &token)?;
@@ -53,12 +51,15 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
             return Err(refused.map_or_else(Error::from, |plan| Error::Impossible(plan.against)));
         }
     };
+    if let Some(trouble) = interrupted() {
+        unlock(&source, &target);
+        return Err(trouble.into());
+    }
     for note in &plan.notes {
         cli::diag::report(crate::TOOL, format_args!("{}: {note}", args.domain));
     }
     let mut migration = Migration {
         blocksync: args.blocksync(),
-        socket: PathBuf::from(state).join(format!("{token}.sock")),
         args,
         token,
         source,
@@ -67,6 +68,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
         plan,
         passes: None,
         all: Vec::new(),
+        touched: false,
         transfer: None,
         restoring: None,
         inflight: Vec::new(),
@@ -87,28 +89,19 @@ fn token() -> Result<String, Error> {
     Ok(text.trim().replace('-', ""))
 }
 
-/// Where this host keeps journals, as its shell knows it too.
-pub(crate) fn state_dir() -> String {
-    let set = std::env::var("XEN_MIGRATE_STATE_DIR")
-        .ok()
-        .filter(|dir| !dir.is_empty());
-    set.unwrap_or_else(|| "/var/lib/xen-migrate".to_owned())
-}
-
 fn take_lock(shell: &Shell, args: &Args, token: &str) -> Result<(), Error> {
     match journal::lock(shell, &args.domain, token)? {
         Lock::Taken => Ok(()),
         Lock::Own => Err(Error::Impossible(vec![
             "the target is this host".to_owned(),
         ])),
-        Lock::Busy => {
-            let why = format!(
-                "{}: {}: another run of xen-migrate works on it",
-                shell.name, args.domain
-            );
-            Err(Error::NotMoved(why))
-        }
+        Lock::Busy => Err(Error::NotMoved(busy(shell, &args.domain))),
     }
+}
+
+pub(crate) fn busy(shell: &Shell, domain: &str) -> String {
+    let name = &shell.name;
+    format!("{name}: {domain}: another run of xen-migrate works on it")
 }
 
 fn unlock(source: &Shell, target: &Shell) {
@@ -119,13 +112,14 @@ fn unlock(source: &Shell, target: &Shell) {
 
 fn make_plan(source: &Shell, target: &Shell, args: &Args) -> Result<Plan, Trouble> {
     let blocksync = args.blocksync();
-    let here = survey::host(source, &[&blocksync.here, "flock"])?;
-    let there = survey::host(target, &[&blocksync.there, "flock"])?;
+    let here = survey::host(source, &quoted(&blocksync.here))?;
+    let there = survey::host(target, &blocksync.there)?;
     let domain = survey::domain(source, &args.domain)?;
     let mut places = Vec::new();
     for disk in &domain.disks {
         let none = Place {
             volume: Volume::Missing,
+            object: String::new(),
             room: Room::None,
         };
         places.push(match disk.path.as_str() {
@@ -158,11 +152,11 @@ struct Migration<'a> {
     passes: Option<Passes>,
     /// What each pass found.
     all: Vec<Vec<Pass>>,
+    /// Whether the domain may have been stopped.
+    touched: bool,
     transfer: Option<Transfer>,
     /// What may still make a copy at the target.
     restoring: Option<u32>,
-    /// Where live migration's transport listens.
-    socket: PathBuf,
     inflight: Vec<String>,
     /// When the source was last seen running.
     stopped: Option<Instant>,
@@ -292,16 +286,40 @@ impl Migration<'_> {
         Ok(())
     }
 
+    /// Whether the domain and its disks are still those of the plan: passes took a while.
+    fn is_as_planned(&self) -> Result<(), Trouble> {
+        let planned = &self.plan.domain;
+        let now = survey::domain(&self.source, &planned.name)?;
+        let why = |why: &str| Err(Trouble::Failed(why.to_owned()));
+        if (now.id, &now.uuid) != (planned.id, &planned.uuid) {
+            return why("it was started anew while its disks were copied");
+        }
+        if now.disks != planned.disks {
+            return why("it was given other disks while they were copied");
+        }
+        for copy in &self.plan.copied {
+            let volume = survey::place(&self.source, &copy.source)?.volume;
+            if !matches!(volume, Volume::Block(size) | Volume::File(size) if size == copy.size) {
+                return why(&format!("{} has got another size", copy.source));
+            }
+        }
+        Ok(())
+    }
+
     fn suspend(&mut self) -> Result<(), Trouble> {
+        self.is_as_planned()?;
         let id = self.plan.domain.id;
+        // What a device model still has to write when the domain stops is written when xl has its state.
+        let modelled = self.plan.domain.kind == Kind::Hvm || survey::has_qdisk(&self.source, id)?;
         self.inflight = survey::inflight(&self.source, id)?;
         let terms = Terms {
             id,
             reach: &self.reach,
             paths: self.plan.paths(),
-            socket: self.socket.clone(),
+            token: &self.token,
         };
         self.say(format_args!("sending the memory"));
+        self.touched = true;
         let transfer = Transfer::start(self.plan.mode, &terms, &mut interrupted)?;
         self.restoring = transfer.restoring();
         let transfer = self.transfer.insert(transfer);
@@ -313,18 +331,20 @@ impl Migration<'_> {
                 .find(|one| one.id == id);
             match listed.map(|one| one.held) {
                 Some(Held::Running) => self.stopped = Some(asked),
-                Some(_) => break,
-                None if transfer.failed().is_none() => {
+                Some(Held::Suspended) if !modelled => break,
+                // Whoever paused it may let it go on again, before xl stops it.
+                Some(Held::Paused | Held::Suspended) => {}
+                Some(Held::Absent) | None if transfer.failed().is_none() => {
                     return Err(Trouble::Failed(
                         "it ended while its memory was being sent".to_owned(),
                     ));
                 }
-                None => {}
+                Some(Held::Absent) | None => {}
             }
             if let Some(trouble) = transfer.failed().or_else(interrupted) {
                 return Err(trouble);
             }
-            if transfer.is_built() {
+            if transfer.is_sent() {
                 break;
             }
             thread::sleep(Duration::from_millis(if self.plan.mode == Mode::Save {
@@ -437,12 +457,14 @@ impl Migration<'_> {
     }
 
     fn remove(&mut self) -> Result<(), Trouble> {
-        let domain = &self.plan.domain;
         if let Some(Transfer::Live(live)) = &mut self.transfer {
             live.finish();
         }
+        let domain = &self.plan.domain;
         instance::destroy(&self.source, &domain.uuid)?;
         self.transfer = None;
+        self.reconnected()?;
+        let domain = &self.plan.domain;
         for shell in [&self.target, &self.source] {
             journal::add(shell, &domain.name, Mark::SourceRemoved)?;
         }
@@ -450,32 +472,39 @@ impl Migration<'_> {
         if let Some(Err(trouble)) = self.passes.take().map(Passes::end) {
             self.say(format_args!("{trouble}"));
         }
-        self.close()?;
-        if self.args.remove_source {
-            self.remove_volumes()
-        } else {
-            Ok(())
-        }
+        self.close()
     }
 
     /// The journals and locks of a migration that is over.
     fn close(&self) -> Result<(), Trouble> {
         let name = &self.plan.domain.name;
         // The source's last: it is the one that tells where the other is.
-        journal::remove(&self.target, name)?;
-        journal::remove(&self.source, name)?;
+        journal::remove(&self.target, name, &self.token)?;
+        journal::remove(&self.source, name, &self.token)?;
         unlock(&self.source, &self.target);
         Ok(())
     }
 
-    fn remove_volumes(&self) -> Result<(), Trouble> {
-        for copy in &self.plan.copied {
+    /// The domain has moved: what of its volumes cannot be removed is told, and left.
+    fn remove_volumes(&self) -> Result<(), Error> {
+        let remove = |copy: &Copied| {
             let path = quoted(&copy.source);
             let script =
                 format!("if [ -b {path} ]; then lvremove -q -y -- {path}; else rm -- {path}; fi");
-            self.source.ask(&copy.source, &script)?;
+            self.source.ask(&copy.source, &script).err()
+        };
+        let troubles: Vec<String> = (self.plan.copied.iter())
+            .filter_map(remove)
+            .map(|trouble| trouble.to_string())
+            .collect();
+        match troubles.is_empty() {
+            true => Ok(()),
+            false => Err(Error::Behind(format!(
+                "{}: moved, but: {}",
+                self.args.domain,
+                troubles.join("; ")
+            ))),
         }
-        Ok(())
     }
 
     fn revoke(&mut self) -> Result<(), Trouble> {
@@ -486,6 +515,9 @@ impl Migration<'_> {
     }
 
     fn resume(&mut self) -> Result<(), Trouble> {
+        if !self.touched {
+            return Ok(());
+        }
         match &mut self.transfer {
             Some(Transfer::Live(live)) if self.going => live.settle(false),
             Some(transfer) => transfer.cut(),
@@ -493,7 +525,7 @@ impl Migration<'_> {
         }
         self.transfer = None;
         let domain = &self.plan.domain;
-        instance::resume(&self.source, &domain.uuid, &domain.name, &self.socket)
+        instance::resume(&self.source, &domain.uuid, &domain.name, &self.token)
     }
 
     fn cancel(&mut self) -> Result<(), Trouble> {
@@ -532,7 +564,10 @@ impl Migration<'_> {
         if self.target.run("true").is_err() {
             self.target = Shell::open(&self.reach)?;
             // The lock went with the old connection, if that is gone there too.
-            journal::lock(&self.target, &self.plan.domain.name, &self.token)?;
+            let name = &self.plan.domain.name;
+            if journal::lock(&self.target, name, &self.token)? == Lock::Busy {
+                return Err(Trouble::Failed(busy(&self.target, name)));
+            }
         }
         Ok(())
     }
@@ -541,11 +576,26 @@ impl Migration<'_> {
         let name = &self.args.domain;
         let why = self.troubles.join("; ");
         match outcome {
-            Outcome::Moved => report::moved(self.args, &self.plan, &self.all, self.pause),
-            Outcome::Stayed => Err(Error::NotMoved(format!(
-                "{name}: not moved, it runs here: {why}"
+            Outcome::Moved => {
+                let removed = match self.args.remove_source {
+                    true => self.remove_volumes(),
+                    false => Ok(()),
+                };
+                let told = report::moved(self.args, &self.plan, &self.all, self.pause);
+                removed.and(told)
+            }
+            Outcome::Stayed => {
+                let here = match instance::held(&self.source, &self.plan.domain.uuid) {
+                    Ok(Held::Running) => ", it runs here",
+                    Ok(Held::Absent) => ", it is here no more",
+                    Ok(Held::Paused | Held::Suspended) => ", it is here and does not run",
+                    Err(_) => "",
+                };
+                Err(Error::NotMoved(format!("{name}: not moved{here}: {why}")))
+            }
+            Outcome::Undecided => Err(Error::Recover(format!(
+                "{name}: {why}; --recover is needed"
             ))),
-            Outcome::Undecided => Err(Error::Recover(format!("{name}: {why}"))),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The plan of a migration, made of what is at the two hosts. Pure: it finds everything that stands
 //! against it, not only the first.
 
+use crate::owner::Held;
 use crate::survey::{Host, Place, Room, Volume};
 use crate::toolstack::{Domain, Kind};
 use std::fmt::Write as _;
@@ -147,7 +148,10 @@ pub(crate) fn make(facts: Facts<'_>, wishes: &Wishes) -> Plan {
             None => {}
         }
     }
-    for (source, _) in &wishes.map {
+    for (index, (source, _)) in wishes.map.iter().enumerate() {
+        if wishes.map[..index].iter().any(|(other, _)| other == source) {
+            against.push(format!("--map: {source} is mapped twice"));
+        }
         if !facts.domain.disks.iter().any(|disk| disk.path == *source) {
             against.push(format!("--map: the domain has no disk {source}"));
         }
@@ -158,6 +162,7 @@ pub(crate) fn make(facts: Facts<'_>, wishes: &Wishes) -> Plan {
         }
     }
     room(&copied, &facts.places, &facts.domain, &mut against);
+    one_each(&copied, &facts, wishes, &mut against);
     Plan {
         domain: facts.domain,
         mode,
@@ -181,12 +186,24 @@ fn hosts(facts: &Facts<'_>, against: &mut Vec<String>, notes: &mut Vec<String>) 
     if domain.uuid.is_empty() {
         against.push("it has no UUID".to_owned());
     }
+    // By it the copies of the domain are found, and let go on or removed.
+    for (host, name) in [(source, "source"), (target, "target")] {
+        let mut same = host.uuids.iter().filter(|(uuid, _)| *uuid == domain.uuid);
+        let gone =
+            |id: u32| (host.domains.iter()).any(|one| one.id == id && one.held == Held::Absent);
+        let others = |id: u32| !gone(id) && (name == "target" || id != domain.id);
+        if let Some((uuid, id)) = same.find(|(_, id)| others(*id)) {
+            against.push(format!(
+                "the {name} has another domain of its UUID, {uuid}: number {id}"
+            ));
+        }
+    }
     let state = source
         .domains
         .iter()
         .find(|one| one.id == domain.id)
         .map(|one| one.held);
-    if state != Some(crate::owner::Held::Running) {
+    if state != Some(Held::Running) {
         against.push("it does not run".to_owned());
     }
     if domain.passed_through {
@@ -352,15 +369,25 @@ fn room(copied: &[Copied], places: &[(Place, Place)], domain: &Domain, against: 
             against.push(format!("the volume group {group} has {free} bytes free at the target, and {need} are needed"));
         }
     }
-    for (index, copy) in copied.iter().enumerate() {
-        if copied[..index]
-            .iter()
-            .any(|other| other.target == copy.target)
-        {
-            against.push(format!(
-                "{}: another disk goes to {} too",
-                copy.vdev, copy.target
-            ));
+}
+
+/// Nothing else of the domain may be where a disk is copied to, by whatever path.
+fn one_each(copied: &[Copied], facts: &Facts<'_>, wishes: &Wishes, against: &mut Vec<String>) {
+    let disks = || facts.domain.disks.iter().zip(&facts.places);
+    for copy in copied {
+        let own = disks().position(|(disk, _)| disk.vdev == copy.vdev);
+        let object = own.map_or("", |own| facts.places[own].1.object.as_str());
+        for (index, (disk, (_, there))) in disks().enumerate() {
+            let same = mapped(wishes, &disk.path) == copy.target
+                || !object.is_empty() && there.object == object;
+            // Of two that are copied the second is told of.
+            let told = copied.iter().any(|other| other.vdev == disk.vdev) && own < Some(index);
+            if own != Some(index) && same && !told {
+                against.push(format!(
+                    "{}: another disk goes to {} too",
+                    copy.vdev, copy.target
+                ));
+            }
         }
     }
 }
@@ -424,7 +451,6 @@ impl Plan {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::owner::Held;
     use crate::toolstack::{Disk, Info, Listed};
 
     fn disk(vdev: &str, path: &str) -> Disk {
@@ -451,6 +477,7 @@ mod tests {
                 id: 3,
                 held: Held::Running,
             }],
+            uuids: vec![("u".into(), 3)],
             missing: vec![],
         }
     }
@@ -458,6 +485,7 @@ mod tests {
     fn place(volume: Volume) -> Place {
         Place {
             volume,
+            object: String::new(),
             room: Room::None,
         }
     }
@@ -479,6 +507,7 @@ mod tests {
     fn made(change: impl Fn(&mut Facts<'_>, &mut Wishes), caps: &str, kind: Kind) -> Plan {
         let (source, mut target) = (host(caps), host(caps));
         target.domains.clear();
+        target.uuids.clear();
         let mut facts = Facts {
             domain: domain(kind),
             source: &source,
@@ -516,7 +545,22 @@ mod tests {
     #[test]
     fn everything_that_stands_against_it_is_told() {
         type Change = fn(&mut Facts<'_>, &mut Wishes);
-        let cases: [(Change, &str); 12] = [
+        let cases: [(Change, &str); 14] = [
+            (
+                |_, w| {
+                    let map = |to: &str| ("/dev/vg0/g1".to_owned(), to.to_owned());
+                    w.map = vec![map("/x"), map("/y")];
+                },
+                "--map: /dev/vg0/g1 is mapped twice",
+            ),
+            (
+                |f, _| {
+                    f.domain.disks.push(disk("xvdb", "/dev/mapper/other"));
+                    f.places[0].1.object = "block fd:1".into();
+                    f.places.push(f.places[0].clone());
+                },
+                "xvdb: another disk goes to /dev/mapper/other too",
+            ),
             (
                 |f, _| f.domain.disks[0].format = "qcow2".into(),
                 "xvda: /dev/vg0/g1 has the format qcow2: only raw disks can be copied",
@@ -544,6 +588,7 @@ mod tests {
                     (f.places[0].1, w.create) = (
                         Place {
                             volume: Volume::Missing,
+                            object: String::new(),
                             room,
                         },
                         true,
@@ -559,7 +604,10 @@ mod tests {
                 |f, _| f.domain.passed_through = true,
                 "it has devices of the host passed through",
             ),
-            (|f, _| f.domain.id = 9, "it does not run"),
+            (
+                |f, _| (f.domain.id, f.domain.uuid) = (9, "v".into()),
+                "it does not run",
+            ),
             (
                 |f, _| f.domain.memory_kib = 600 << 10,
                 "the target has 500 MiB of memory free, and it has 600 MiB",
@@ -583,6 +631,24 @@ mod tests {
             let plan = made(change, "hvm hap", Kind::Pvh);
             assert_eq!(plan.against, [why]);
         }
+        let (source, target) = (host("hap"), host("hap"));
+        let facts = Facts {
+            domain: domain(Kind::Pvh),
+            source: &source,
+            target: &Host {
+                domains: vec![],
+                ..target
+            },
+            places: vec![(
+                place(Volume::Block(16 << 20)),
+                place(Volume::Block(16 << 20)),
+            )],
+            missing: vec![],
+        };
+        assert_eq!(
+            make(facts, &Wishes::default()).against,
+            ["the target has another domain of its UUID, u: number 3"]
+        );
         let all = made(
             |f, _| (f.domain.passed_through, f.domain.disks[0].format) = (true, "vhd".into()),
             "hap",

@@ -4,13 +4,19 @@ use crate::args::Args;
 use crate::error::Error;
 use crate::instance;
 use crate::journal::{self, Journal, Lock, Side};
-use crate::migrate::state_dir;
+use crate::memory;
+use crate::migrate::busy;
 use crate::owner::{self, Act, Held, Seen, Verdict};
 use crate::report::print;
 use crate::shell::{Shell, quoted};
 use crate::step::{Mark, Trouble};
 use serde_json::json;
-use std::path::PathBuf;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long to wait for processes that a migration has left: longer than a connection takes to be found
+/// dead.
+const LEFT: Duration = Duration::from_secs(90);
 
 /// A migration, and both its hosts as far as they can be asked.
 struct Case {
@@ -27,6 +33,11 @@ pub(crate) fn status(args: &Args) -> Result<(), Error> {
         let Some(case) = Case::open(args)? else {
             return print(&format!("{}: no migration that did not end\n", args.domain));
         };
+        for shell in [&case.source, &case.target].into_iter().flatten() {
+            if journal::is_locked(shell, &args.domain)? {
+                return print(&format!("{}\n", busy(shell, &args.domain)));
+            }
+        }
         let (seen, verdict) = case.judge()?;
         case.tell(args, seen, &verdict)?;
         return Err(Error::Recover(format!(
@@ -37,20 +48,26 @@ pub(crate) fn status(args: &Args) -> Result<(), Error> {
     let here = Shell::open(&args.source())?;
     let journals = journal::list(&here)?;
     let mut text = String::new();
+    let mut over = true;
     for journal in &journals {
+        let under_way = journal::is_locked(&here, &journal.domain)?;
+        over &= under_way;
         let mark = journal
             .mark
             .map_or_else(String::new, |mark| mark.to_string());
         text += &match args.json {
             true => format!(
                 "{}\n",
-                json!({"domain": journal.domain, "host": journal.target, "mark": mark})
+                json!({"domain": journal.domain, "host": journal.target, "mark": mark, "under_way": under_way})
             ),
-            false => format!("{}: {mark}, to {}\n", journal.domain, journal.target),
+            false => {
+                let how = if under_way { ", under way" } else { "" };
+                format!("{}: {mark}, to {}{how}\n", journal.domain, journal.target)
+            }
         };
     }
     print(&text)?;
-    match journals.is_empty() {
+    match over {
         true => Ok(()),
         false => Err(Error::Recover("--recover is needed".to_owned())),
     }
@@ -64,11 +81,7 @@ pub(crate) fn recover(args: &Args) -> Result<(), Error> {
     let token = format!("recover-{}", std::process::id());
     for shell in [&case.source, &case.target].into_iter().flatten() {
         if journal::lock(shell, &args.domain, &token)? != Lock::Taken {
-            let why = format!(
-                "{}: {}: another run of xen-migrate works on it",
-                shell.name, args.domain
-            );
-            return Err(Error::Recover(why));
+            return Err(Error::Recover(busy(shell, &args.domain)));
         }
     }
     let ended = case.settle(args);
@@ -209,7 +222,12 @@ impl Case {
 
     fn settle(&self, args: &Args) -> Result<(), Error> {
         let name = &self.journal.domain;
+        self.wait_for_what_is_left()?;
         let (seen, verdict) = self.judge()?;
+        if self.is_whole() && seen.iter().flatten().all(|seen| seen.mark.is_none()) {
+            // Another run of this has come to its end meanwhile.
+            return print(&format!("{name}: no migration that did not end\n"));
+        }
         let (acts, place) = match &verdict {
             Verdict::Source(acts) => (acts, "runs at the source"),
             Verdict::Target(acts) => (acts, "runs at the target"),
@@ -232,14 +250,15 @@ impl Case {
                 return Err(Error::Recover(format!("{name}: {why}{lost}")));
             }
         };
-        for act in acts {
-            self.act(*act)
-                .map_err(|trouble| Error::Recover(trouble.to_string()))?;
-        }
         let undecided = |trouble: Trouble| Error::Recover(trouble.to_string());
+        for act in acts {
+            self.act(*act).map_err(undecided)?;
+        }
+        if let Some(source) = &self.source {
+            memory::end_left(source, &self.journal.token).map_err(undecided)?;
+        }
         // A host that cannot be asked has to be cleaned later, for which this one's journal is needed.
-        let sides = [(&self.target, seen[1]), (&self.source, seen[0])];
-        if sides.iter().any(|(shell, _)| shell.is_none()) {
+        if !self.is_whole() {
             if let (Some(shell), Verdict::Source(_)) = (&self.source, &verdict) {
                 journal::add(shell, name, Mark::Revoked).map_err(undecided)?;
             }
@@ -248,16 +267,37 @@ impl Case {
                 "{name}: {place}; the other host cannot be cleaned: {lost}"
             )));
         }
-        for (shell, _) in sides {
-            if let Some(shell) = shell {
-                journal::remove(shell, name).map_err(undecided)?;
-            }
+        for shell in [&self.target, &self.source].into_iter().flatten() {
+            journal::remove(shell, name, &self.journal.token).map_err(undecided)?;
         }
         print(&format!("{name}: {place}\n"))?;
         match verdict {
             Verdict::Lost(_) => Err(Error::NotMoved(format!("{name}: {place}"))),
             _ => Ok(()),
         }
+    }
+
+    /// Whether both hosts can be asked.
+    fn is_whole(&self) -> bool {
+        self.source.is_some() && self.target.is_some()
+    }
+
+    /// A migration whose program was killed may still be about to let the domain go on at one of the
+    /// hosts: what can be seen counts only when that has ended, or waits to be told.
+    fn wait_for_what_is_left(&self) -> Result<(), Error> {
+        let Some(source) = &self.source else {
+            return Ok(());
+        };
+        let (token, until) = (&self.journal.token, Instant::now() + LEFT);
+        while !memory::waits_for_a_word(token) {
+            let left = memory::left(source, token);
+            let left = left.map_err(|trouble| Error::Recover(trouble.to_string()))?;
+            if left.is_empty() || Instant::now() >= until {
+                break;
+            }
+            thread::sleep(Duration::from_millis(100));
+        }
+        Ok(())
     }
 
     fn act(&self, act: Act) -> Result<(), Trouble> {
@@ -270,17 +310,16 @@ impl Case {
         let lost = || Trouble::Unknown("a host cannot be asked".to_owned());
         let source = || self.source.as_ref().ok_or_else(lost);
         let target = || self.target.as_ref().ok_or_else(lost);
-        let socket = PathBuf::from(state_dir()).join(format!("{token}.sock"));
         match act {
             Act::RevokeTarget => journal::add(target()?, domain, Mark::Revoked),
             Act::DestroyTarget => instance::destroy(target()?, uuid),
             Act::UnpauseTarget => instance::start(target()?, uuid, domain),
             Act::UnpauseSource | Act::ResumeSource => {
-                instance::resume(source()?, uuid, domain, &socket)
+                instance::resume(source()?, uuid, domain, token)
             }
             Act::DestroySource => {
                 // An xl that waits for the target's report does it by itself.
-                crate::memory::settle(&socket, true);
+                memory::settle(token, true);
                 instance::destroy(source()?, uuid)
             }
         }

@@ -1,6 +1,8 @@
 //! A command that runs beside this program: its end, and the last that it said on standard error.
 
 use crate::shell::spawn;
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
 use std::io::{self, Read};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -65,6 +67,17 @@ impl Running {
         }
     }
 
+    /// Kills it and what it has started: it leads a group of its own, as everything does that
+    /// [`Reach::command`](crate::shell::Reach::command) makes.
+    pub(crate) fn kill(&mut self) {
+        if self.ended().is_none() {
+            if let Ok(id) = self.child.id().try_into() {
+                let _ = killpg(Pid::from_raw(id), Signal::SIGKILL);
+            }
+            let _ = self.child.wait();
+        }
+    }
+
     /// Lets it run on when this program ends.
     pub(crate) fn leave(&mut self) {
         self.leave = true;
@@ -73,9 +86,8 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        if !self.leave && self.ended().is_none() {
-            let _ = self.child.kill();
-            let _ = self.child.wait();
+        if !self.leave {
+            self.kill();
         }
     }
 }

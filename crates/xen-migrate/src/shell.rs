@@ -16,6 +16,9 @@ use std::time::{Duration, Instant};
 
 /// How long a host may take for one script: xl waits for other xl's and for slow devices.
 const PATIENCE: Duration = Duration::from_secs(180);
+/// How long xl may take for what it does with all of a domain's memory: some seconds a GiB, and hosts
+/// have TiB.
+pub(crate) const LONG: Duration = Duration::from_secs(3 * 3600);
 /// How long to wait for the first answer: for a login.
 const LOGIN: Duration = Duration::from_secs(120);
 /// More output than this is not kept: nothing that is asked for is as long.
@@ -52,6 +55,7 @@ impl Reach {
             }
         };
         command.arg(line);
+        command.env_remove(crate::memory::NAMED);
         // In a group of its own: Ctrl-C is for this program, which ends the others in the right order.
         command.process_group(0);
         command
@@ -121,7 +125,12 @@ impl Shell {
     /// Runs a script in a subshell, with nothing on its standard input. That it fails is no trouble:
     /// that it cannot be run is, or that no answer comes.
     pub(crate) fn run(&self, script: &str) -> Result<Reply, Trouble> {
-        self.call(&format!("(\n{script}\n) </dev/null 9>&-"), PATIENCE)
+        self.run_within(script, PATIENCE)
+    }
+
+    /// As [`Shell::run`], with another limit.
+    pub(crate) fn run_within(&self, script: &str, limit: Duration) -> Result<Reply, Trouble> {
+        self.call(&format!("(\n{script}\n) </dev/null 9>&-"), limit)
     }
 
     /// Runs a script in the shell itself, which must not end it: for descriptors that stay open.
@@ -131,7 +140,17 @@ impl Shell {
 
     /// What a script prints, which must end with status 0.
     pub(crate) fn ask(&self, what: &str, script: &str) -> Result<String, Trouble> {
-        let reply = self.run(script)?;
+        self.ask_within(what, script, PATIENCE)
+    }
+
+    /// As [`Shell::ask`], with another limit.
+    pub(crate) fn ask_within(
+        &self,
+        what: &str,
+        script: &str,
+        limit: Duration,
+    ) -> Result<String, Trouble> {
+        let reply = self.run_within(script, limit)?;
         match reply.status {
             0 => Ok(reply.out),
             status => {

@@ -35,6 +35,8 @@ pub(crate) enum Room {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
     pub(crate) volume: Volume,
+    /// The same for two paths to the same object; empty if there is none.
+    pub(crate) object: String,
     pub(crate) room: Room,
 }
 
@@ -43,20 +45,22 @@ pub(crate) struct Place {
 pub(crate) struct Host {
     pub(crate) info: Info,
     pub(crate) domains: Vec<Listed>,
+    /// The UUIDs of all domains, and their numbers.
+    pub(crate) uuids: Vec<(String, u32)>,
     /// Programs that are missing.
     pub(crate) missing: Vec<String>,
 }
 
-/// What xl says of a host, and whether the programs are there.
-pub(crate) fn host(shell: &Shell, programs: &[&str]) -> Result<Host, Trouble> {
-    let missing = programs.iter().map(|program| {
+/// What xl says of a host, and whether blocksync, given as a shell takes it, and flock are there.
+pub(crate) fn host(shell: &Shell, blocksync: &str) -> Result<Host, Trouble> {
+    let missing = [blocksync, "flock"].map(|program| {
         // The words of a command: the first is the program.
         format!(
             "command -v {program} >/dev/null 2>&1 || printf '%s\\n' {}",
             quoted(program)
         )
     });
-    let missing = shell.ask("programs", &missing.collect::<Vec<_>>().join("\n"))?;
+    let missing = shell.ask("programs", &missing.join("\n"))?;
     let missing: Vec<String> = missing.lines().map(str::to_owned).collect();
     let info = shell.ask("xl info", toolstack::INFO)?;
     let info = toolstack::parse_info(&info).ok_or_else(|| {
@@ -66,9 +70,11 @@ pub(crate) fn host(shell: &Shell, programs: &[&str]) -> Result<Host, Trouble> {
         ))
     })?;
     let domains = toolstack::parse_list(&shell.ask("xl list", toolstack::LIST)?);
+    let uuids = toolstack::parse_uuids(&shell.ask("xl vm-list", toolstack::LIST_UUIDS)?);
     Ok(Host {
         info,
         domains,
+        uuids,
         missing,
     })
 }
@@ -86,8 +92,8 @@ pub(crate) fn domain(shell: &Shell, name: &str) -> Result<Domain, Trouble> {
 pub(crate) fn place(shell: &Shell, path: &str) -> Result<Place, Trouble> {
     let script = format!(
         r#"p={}
-if [ -b "$p" ]; then echo "block $(blockdev --getsize64 "$p")"
-elif [ -f "$p" ]; then echo "file $(stat -Lc %s -- "$p")"
+if [ -b "$p" ]; then echo "block $(blockdev --getsize64 "$p") $(stat -Lc %t:%T -- "$p")"
+elif [ -f "$p" ]; then echo "file $(stat -Lc '%s %d:%i' -- "$p")"
 elif [ -e "$p" ]; then echo other
 else
   echo missing
@@ -114,11 +120,12 @@ fn parse_place(path: &str, text: &str) -> Option<Place> {
     let mut lines = text
         .lines()
         .map(|line| line.split_whitespace().collect::<Vec<_>>());
-    let volume = match lines.next()?[..] {
-        ["block", size] => Volume::Block(size.parse().ok()?),
-        ["file", size] => Volume::File(size.parse().ok()?),
-        ["other"] => Volume::Other,
-        ["missing"] => Volume::Missing,
+    let first = lines.next()?;
+    let (volume, object) = match first[..] {
+        ["block", size, object] => (Volume::Block(size.parse().ok()?), format!("block {object}")),
+        ["file", size, object] => (Volume::File(size.parse().ok()?), format!("file {object}")),
+        ["other"] => (Volume::Other, String::new()),
+        ["missing"] => (Volume::Missing, String::new()),
         _ => return None,
     };
     let room = match lines.next().as_deref() {
@@ -141,7 +148,11 @@ fn parse_place(path: &str, text: &str) -> Option<Place> {
         },
         _ => Room::None,
     };
-    Some(Place { volume, room })
+    Some(Place {
+        volume,
+        object,
+        room,
+    })
 }
 
 /// Of these names, those that are not there: network bridges by name, files by path.
@@ -163,6 +174,14 @@ pub(crate) fn missing(
     });
     let text = shell.ask("bridges", &format!("{}true", script.collect::<String>()))?;
     Ok(text.lines().map(str::to_owned).collect())
+}
+
+/// Whether a device model serves disks of a domain.
+pub(crate) fn has_qdisk(shell: &Shell, id: u32) -> Result<bool, Trouble> {
+    let script = format!(
+        "xenstore-list /local/domain/0/backend/qdisk/{id} >/dev/null 2>&1 && echo yes; true"
+    );
+    Ok(!shell.ask("xenstore", &script)?.is_empty())
 }
 
 /// The files of sysfs that tell how many requests a domain's disks have under way.
@@ -197,13 +216,9 @@ mod tests {
         let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
         std::fs::write(path("it's a disk"), [1; 1000]).unwrap();
         let found = place(&shell, &path("it's a disk")).unwrap();
-        assert_eq!(
-            found,
-            Place {
-                volume: Volume::File(1000),
-                room: Room::None
-            }
-        );
+        assert_eq!((found.volume, found.room), (Volume::File(1000), Room::None));
+        std::os::unix::fs::symlink("it's a disk", path("link")).unwrap();
+        assert_eq!(place(&shell, &path("link")).unwrap().object, found.object);
         let found = place(&shell, &path("none")).unwrap();
         assert_eq!(found.volume, Volume::Missing);
         assert!(
@@ -215,6 +230,7 @@ mod tests {
             found,
             Place {
                 volume: Volume::Missing,
+                object: String::new(),
                 room: Room::None
             }
         );
@@ -242,13 +258,16 @@ mod tests {
             found,
             Place {
                 volume: Volume::Missing,
+                object: String::new(),
                 room
             }
         );
         assert_eq!(
-            parse_place("/dev/vg0/g1", "block 16777216").unwrap().volume,
+            parse_place("/dev/vg0/g1", "block 16777216 fd:0")
+                .unwrap()
+                .volume,
             Volume::Block(16 << 20)
         );
-        assert_eq!(parse_place("/x", "block many"), None);
+        assert_eq!(parse_place("/x", "block many fd:0"), None);
     }
 }

@@ -199,13 +199,16 @@ fn listed(line: &str) -> Option<Listed> {
 }
 
 /// The flags of a domain: running, blocked, paused, shut down (also when it was suspended), crashed,
-/// dying; all of them `-` while it waits for a processor.
+/// dying; all of them `-` while it waits for a processor. One that is dying is gone for good, though it
+/// may stay in the list as long as somebody holds a page of its memory. The fifth flag tells why it was
+/// shut down (xl's `shutdown_reason_letters`: reboot, suspend, crash, watchdog; `?` for others).
 fn held(flags: &str) -> Option<Held> {
-    let known = flags.len() >= 6 && flags.chars().all(|flag| "rbpscd-".contains(flag));
+    let known = flags.len() >= 6 && flags.chars().all(|flag| "rbpscwd?-".contains(flag));
     let is = |flag| flags.contains(flag);
     match () {
         () if !known => None,
-        () if is('s') || is('c') || is('d') => Some(Held::Suspended),
+        () if is('d') => Some(Held::Absent),
+        () if is('s') || is('c') => Some(Held::Suspended),
         () if is('p') => Some(Held::Paused),
         () => Some(Held::Running),
     }
@@ -299,7 +302,8 @@ Domain-0                                     0   448     1     r-----      27.2
 g1                                           1    96     1     -b----       0.8
 two words                                   12    96     1     --p---       0.0
 g2--migratedaway                             3    96     1     ---s--       0.8
-(null)                                       4     0     1     --p--d       0.8
+(null)                                       4     0     1     --ps-d       0.8
+bitten                                       7    96     1     ---sw-       0.8
 waiting                                      5    96     1     ------       3.5
 a name of more than forty characters, all of it    6    96     1     -b----       0.8
 ";
@@ -312,7 +316,8 @@ a name of more than forty characters, all of it    6    96     1     -b----     
             ("g1", 1, Held::Running),
             ("two words", 12, Held::Paused),
             ("g2--migratedaway", 3, Held::Suspended),
-            ("(null)", 4, Held::Suspended),
+            ("(null)", 4, Held::Absent),
+            ("bitten", 7, Held::Suspended),
             ("waiting", 5, Held::Running),
             (
                 "a name of more than forty characters, all of it",
