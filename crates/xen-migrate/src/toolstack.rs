@@ -95,7 +95,7 @@ pub(crate) fn destroy(id: u32) -> String {
 }
 
 pub(crate) fn rename(id: u32, name: &str) -> String {
-    format!("xl rename {id} {}", quoted(name))
+    format!("xl rename -- {id} {}", quoted(name))
 }
 
 /// Lets a suspended domain go on whose own xl has gone: a save that keeps it running finds that it is

@@ -24,7 +24,7 @@ use std::thread;
 use std::time::Duration;
 
 /// How long to wait for the program that steers, at the beginning.
-const FIRST: Duration = Duration::from_secs(10);
+const FIRST: Duration = Duration::from_secs(60);
 /// How long xl may take to end when it has been told everything.
 const LAST: Duration = Duration::from_secs(300);
 const PIECE: usize = 256 << 10;
