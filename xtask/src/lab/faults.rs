@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::guest::{Guest, Kind};
+use super::guest::{Guest, Kind, PATIENCE};
 use super::hosts::{Reply, random as seed};
 use super::{Lab, Outcome};
 use crate::Result;
@@ -23,7 +23,7 @@ const CARD: &str = "card=$(ls /sys/class/net/xenbr0/brif | grep ^e)";
 
 /// Runs a migration in the background of host 1 and a fault when `when` succeeds there. The output is the
 /// tool's; its status is 137 when the fault was to kill it, and 99 if the moment never came.
-fn with_fault(lab: &Lab, guest: &Guest, when: &str, fault: &str) -> Result<Reply> {
+fn with_fault(lab: &Lab, guest: &Guest, when: &str, fault: &str) -> Result<Faulted> {
     let script = format!(
         "{command} > /tmp/out 2> /tmp/err < /dev/null & tool=$!; came=no; \
          while kill -0 $tool 2> /dev/null; do \
@@ -33,7 +33,15 @@ fn with_fault(lab: &Lab, guest: &Guest, when: &str, fault: &str) -> Result<Reply
          [ $came = yes ] || {{ echo \"the moment never came; status $status\" >&2; status=99; }}; exit $status",
         command = guest.command("")
     );
-    lab.hosts.ask(1, &script)
+    let since = Instant::now();
+    let reply = lab.hosts.ask(1, &script)?;
+    Ok(Faulted { reply, since })
+}
+
+/// A migration that something happened to.
+struct Faulted {
+    reply: Reply,
+    since: Instant,
 }
 
 /// A condition: the journal has this mark.
@@ -45,15 +53,15 @@ fn marked(guest: &Guest, mark: &str) -> String {
 }
 
 /// Looks where the guest is after a fault, recovers if the tool has to, and checks the promise.
-fn settle(lab: &Lab, guest: &mut Guest, reply: &Reply) -> Result<Outcome> {
-    let started = Instant::now();
+fn settle(lab: &Lab, guest: &mut Guest, fault: &Faulted) -> Result<Outcome> {
+    let reply = &fault.reply;
     let mut note = match reply.status {
         137 => "killed".to_owned(),
         status => format!("status {status}"),
     };
     // 0 and 1 say that nothing is left to do, and are held to it.
     if !matches!(reply.status, 0 | 1) {
-        let limit = Instant::now() + Duration::from_secs(300);
+        let limit = Instant::now() + PATIENCE;
         loop {
             let command = format!("timeout -k 9 300 xen-migrate -v --recover {}", guest.name);
             let again = lab.hosts.ask(1, &command)?;
@@ -86,10 +94,7 @@ fn settle(lab: &Lab, guest: &mut Guest, reply: &Reply) -> Result<Outcome> {
     checked.map_err(|e| format!("{note}: {e}\n  tool: {}", reply.tail()))?;
     Ok(Outcome {
         note: format!("{note}: at host {}", guest.host),
-        pause: lab.ticks.pause(
-            &guest.name,
-            started - Duration::from_secs(600).min(started.elapsed()),
-        ),
+        pause: lab.ticks.pause(&guest.name, fault.since),
     })
 }
 
@@ -100,8 +105,8 @@ fn at_each_mark(lab: &mut Lab, fault: &str) {
             for _ in 0..lab.runs {
                 lab.case(&format!("{}, at {mark}", kind.mode()), |lab| {
                     let mut guest = Guest::start(lab, "fault", kind, "phy:16")?;
-                    let reply = with_fault(lab, &guest, &marked(&guest, mark), fault)?;
-                    settle(lab, &mut guest, &reply)
+                    let fault = with_fault(lab, &guest, &marked(&guest, mark), fault)?;
+                    settle(lab, &mut guest, &fault)
                 });
             }
         }
@@ -150,11 +155,11 @@ pub(super) fn last_pass(lab: &mut Lab) -> Result {
             let fault = format!(
                 "ssh xen2 \"dmsetup suspend --noflush {table}; dmsetup load {table} --table '0 32768 error'; dmsetup resume {table}\""
             );
-            let reply = with_fault(lab, &guest, &marked(&guest, "suspended"), &fault)?;
-            if reply.status != 1 {
-                return Err(format!("status is not 1: {}", reply.tail()));
+            let fault = with_fault(lab, &guest, &marked(&guest, "suspended"), &fault)?;
+            if fault.reply.status != 1 {
+                return Err(format!("status is not 1: {}", fault.reply.tail()));
             }
-            settle(lab, &mut guest, &reply)
+            settle(lab, &mut guest, &fault)
         });
     }
     Ok(())
@@ -169,9 +174,9 @@ pub(super) fn unplug(lab: &mut Lab) -> Result {
                 let mut guest = Guest::start(lab, "plug", kind, "phy:16")?;
                 // Not the bridge: the guest shall be heard at host 1.
                 let fault = format!("{CARD}; ip link set $card down; (sleep 120; ip link set $card up) > /dev/null 2>&1 &");
-                let reply = with_fault(lab, &guest, &marked(&guest, mark), &fault)?;
+                let fault = with_fault(lab, &guest, &marked(&guest, mark), &fault)?;
                 lab.hosts.sh(1, &format!("{CARD}; ip link set $card up; sleep 1"))?;
-                settle(lab, &mut guest, &reply)
+                settle(lab, &mut guest, &fault)
             });
         }
     }
@@ -201,7 +206,7 @@ pub(super) fn random(lab: &mut Lab) -> Result {
                 "pkill -9 -x xen-migrate; pkill -9 -x blocksync; pkill -9 -x ssh",
             ),
         ][next(3) as usize];
-        let tenths = next(450);
+        let tenths = next(600);
         let what = format!(
             "{}, {word} after {}.{} s",
             kind.mode(),
@@ -210,18 +215,18 @@ pub(super) fn random(lab: &mut Lab) -> Result {
         );
         lab.case(&what, |lab| {
             let mut guest = Guest::start_with(lab, "any", kind, "phy:16", "churn=1", true)?;
-            let begin = format!(
-                ": ${{begin:=$(date +%s%1N)}}; [ $(($(date +%s%1N) - begin)) -ge {tenths} ]"
+            let moment = format!(
+                "now=${{EPOCHREALTIME/./}}; : ${{begin:=$now}}; [ $((now - begin)) -ge {tenths}00000 ]"
             );
-            let mut reply = with_fault(lab, &guest, &begin, fault)?;
-            if reply.status == 99 {
-                // It was done before: what it says of itself is at the end of what it said.
-                reply.status = match reply.err.contains("status 0") {
+            let mut fault = with_fault(lab, &guest, &moment, fault)?;
+            if fault.reply.status == 99 {
+                // It had ended before.
+                fault.reply.status = match fault.reply.err.contains("status 0") {
                     true => 0,
                     false => 1,
                 };
             }
-            settle(lab, &mut guest, &reply)
+            settle(lab, &mut guest, &fault)
         });
     }
     Ok(())

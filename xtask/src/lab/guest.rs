@@ -8,7 +8,7 @@ use super::{Lab, Outcome};
 use crate::Result;
 
 /// Time for what normally takes seconds: the machine that emulates the hosts may be busy.
-pub(super) const PATIENCE: Duration = Duration::from_secs(180);
+pub(super) const PATIENCE: Duration = Duration::from_secs(600);
 
 /// A guest and where it runs.
 pub(super) struct Guest {
