@@ -55,6 +55,9 @@ fn marked(guest: &Guest, mark: &str) -> String {
 /// Looks where the guest is after a fault, recovers if the tool has to, and checks the promise.
 fn settle(lab: &Lab, guest: &mut Guest, fault: &Faulted) -> Result<Outcome> {
     let reply = &fault.reply;
+    if reply.status == 99 {
+        return Err(reply.tail());
+    }
     let mut note = match reply.status {
         137 => "killed".to_owned(),
         status => format!("status {status}"),
@@ -87,6 +90,13 @@ fn settle(lab: &Lab, guest: &mut Guest, fault: &Faulted) -> Result<Outcome> {
         0 => 2,
         _ => 1,
     };
+    if (reply.status == 0 && guest.host == 1) || (reply.status == 1 && guest.host == 2) {
+        return Err(format!(
+            "it is at host {}, and the tool said otherwise: {}",
+            guest.host,
+            reply.tail()
+        ));
+    }
     let checked = guest.well(lab).and_then(|()| match guest.host {
         2 => guest.same_disks(lab, 1),
         _ => Ok(()),
@@ -126,19 +136,19 @@ pub(super) fn cut(lab: &mut Lab) -> Result {
 pub(super) fn small_target(lab: &mut Lab) -> Result {
     for kind in [Kind::Pv, Kind::Pvh] {
         lab.case(kind.mode(), |lab| {
-            let mut guest = Guest::start_with(lab, "small", kind, "phy:16", "churn=0", false)?;
-            lab.hosts.sh(
-                2,
-                &format!("lvcreate -qq -y -W n -Z n -n {} -L 12m vg0", guest.name),
-            )?;
+            let guest = Guest::start_with(lab, "small", kind, "phy:16", "churn=0", false)?;
+            let name = &guest.name;
+            let make =
+                format!("lvcreate -qq -y -W n -Z n -n {name} -L 12m vg0; md5sum /dev/vg0/{name}");
+            let before = lab.hosts.sh(2, &make)?;
             let reply = lab.hosts.ask(1, &guest.command(""))?;
             if reply.status != 3 {
                 return Err(format!("not refused with status 3: {}", reply.tail()));
             }
-            let untouched = format!("[ -z \"$(sectors {})\" ]", guest.paths()[0]);
-            lab.hosts.sh(2, &untouched)?;
+            if lab.hosts.sh(2, &format!("md5sum /dev/vg0/{name}"))? != before {
+                return Err("the target's volume was written to".to_owned());
+            }
             guest.well(lab)?;
-            guest.host = 1;
             Ok(Outcome::default())
         });
     }

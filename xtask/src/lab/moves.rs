@@ -69,13 +69,15 @@ pub(super) fn stale_cache(lab: &mut Lab) -> Result {
     lab.case("blocksync --session", |lab| {
         let guest = Guest::start_with(lab, "stale", Kind::Pv, "phy:16", "churn=1", true)?;
         let path = &guest.paths()[0];
-        // Between the passes the guest writes; then it stands still, so that both sides can be compared.
+        // The first pass puts what it reads into dom0's cache, if it reads through it; meanwhile and after
+        // it the guest writes, past that cache. Then it stands still, so that both sides can be compared.
         let script = format!(
-            "cat {path} > /dev/null; mkfifo /tmp/orders; \
+            "mkfifo /tmp/orders; \
              blocksync --session {path} xen2:{path} < /tmp/orders > /tmp/said 2>&1 & tool=$!; \
-             exec 7> /tmp/orders; rm /tmp/orders; echo sync >&7; \
-             until grep -q . /tmp/said || ! kill -0 $tool; do sleep 0.1; done; \
-             sleep 6; xl pause {name}; sleep 1; echo sync >&7; echo end >&7; exec 7>&-; \
+             exec 7> /tmp/orders; rm /tmp/orders; \
+             until grep -q . /tmp/said; do kill -0 $tool || break; sleep 0.1; done; \
+             cat {path} > /dev/null; sleep 6; xl pause {name}; sleep 1; \
+             trap '' PIPE; echo again >&7; echo end >&7; exec 7>&-; \
              wait $tool; status=$?; cat /tmp/said; exit $status",
             name = guest.name
         );
