@@ -70,7 +70,9 @@ fn settle(lab: &Lab, guest: &mut Guest, fault: &Faulted) -> Result<Outcome> {
             let again = lab.hosts.ask(1, &command)?;
             note += &format!(", recover {}", again.status);
             match again.status {
-                0 | 1 => break,
+                0 => break,
+                // It runs nowhere.
+                1 => return Err(format!("{note}: {}", again.tail())),
                 _ if Instant::now() < limit => std::thread::sleep(Duration::from_secs(5)),
                 _ => {
                     return Err(format!(
