@@ -24,11 +24,12 @@ const CARD: &str = "card=$(ls /sys/class/net/xenbr0/brif | grep ^e)";
 /// Runs a migration in the background of host 1 and a fault when `when` succeeds there. The output is the
 /// tool's; its status is 137 when the fault was to kill it, and 99 if the moment never came.
 fn with_fault(lab: &Lab, guest: &Guest, when: &str, fault: &str) -> Result<Faulted> {
+    // What goes on in the background must not hold the connection.
     let script = format!(
         "{command} > /tmp/out 2> /tmp/err < /dev/null & tool=$!; came=no; \
          while kill -0 $tool 2> /dev/null; do \
              if {when}; then came=yes; {fault}; break; fi; sleep 0.02; done; \
-         (sleep 600; kill -9 $tool) 2> /dev/null & guard=$!; \
+         (sleep 600; kill -9 $tool) > /dev/null 2>&1 < /dev/null & guard=$!; \
          wait $tool 2> /dev/null; status=$?; kill $guard; cat /tmp/out; cat /tmp/err >&2; \
          [ $came = yes ] || {{ echo \"the moment never came; status $status\" >&2; status=99; }}; exit $status",
         command = guest.command("")
