@@ -42,6 +42,7 @@ How to extract:
   -q                    print less; -qq: print nothing
   -P PASSWORD           decrypt with this password; other users may see it
   -D                    set no times of folders; -DD: nor of files
+      --windows-times   set exact times from archives of Windows that have them
   -X                    set owner and group
   -K                    keep the setuid, setgid and sticky bits
   -V                    keep VMS version numbers
@@ -130,6 +131,7 @@ pub(crate) struct Options {
     pub(crate) unix_charset: Option<String>,
     pub(crate) guess: bool,
     pub(crate) raw_names: bool,
+    pub(crate) windows_times: bool,
     pub(crate) threads: Option<NonZero<usize>>,
     pub(crate) max_size: Option<u64>,
     pub(crate) max_ratio: Option<u64>,
@@ -268,11 +270,12 @@ impl Letters {
     }
 }
 
-const LONG: [&str; 8] = [
+const LONG: [&str; 9] = [
     "help",
     "version",
     "guess",
     "raw-names",
+    "windows-times",
     "threads",
     "max-size",
     "max-ratio",
@@ -372,6 +375,7 @@ pub(crate) fn parse(
             Short('^') => p.count(&mut o.controls),
             Long("guess") => o.guess = true,
             Long("raw-names") => o.raw_names = true,
+            Long("windows-times") => o.windows_times = true,
             Long("threads") => {
                 let number = usize::try_from(p.number("threads")?).unwrap_or(usize::MAX);
                 o.threads = NonZero::new(number.min(256));

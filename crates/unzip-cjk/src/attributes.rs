@@ -99,7 +99,10 @@ pub(crate) struct Stamps {
 impl Stamps {
     pub(crate) fn new(entry: &Entry, local: &Local, options: &Options) -> Stamps {
         let unix = extra::unix(&local.extra, false, local.dos_time);
-        let windows = || extra::ntfs(&local.extra).or_else(|| extra::ntfs(&entry.extra));
+        let windows = || {
+            let wanted = Some(()).filter(|()| options.windows_times);
+            wanted.and_then(|()| extra::ntfs(&local.extra).or_else(|| extra::ntfs(&entry.extra)))
+        };
         let (modified, accessed, exact) = match (unix.modified, windows()) {
             (Some(modified), _) => {
                 let accessed = unix.accessed.unwrap_or(modified);

@@ -75,7 +75,8 @@ pub(crate) fn dos_to_seconds(time: u32) -> i64 {
     // SAFETY: `tm` is plain numbers and a pointer that may be null.
     let mut tm: libc::tm = unsafe { MaybeUninit::zeroed().assume_init() };
     tm.tm_year = dos.year as i32 - 1900;
-    tm.tm_mon = number(dos.month) - 1;
+    // Month 0 is January, as Info-ZIP counts; day 0 is the last one of the year before.
+    tm.tm_mon = (number(dos.month) - 1).max(0);
     tm.tm_mday = number(dos.day);
     tm.tm_hour = number(dos.hour);
     tm.tm_min = number(dos.minute);

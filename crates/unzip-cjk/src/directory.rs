@@ -3,7 +3,9 @@
 use std::io;
 
 use crate::archive::{Archive, CENTRAL, u16_at, u32_at, u64_at};
-use crate::extra;
+use crate::args::Options;
+use crate::say::Say;
+use crate::{extra, status, unicode_path};
 
 /// Systems that an entry may be made on (APPNOTE.TXT 4.4.2), as far as they matter here.
 pub(crate) mod host {
@@ -101,6 +103,16 @@ impl Entry {
     pub(crate) fn packed_data(&self) -> u64 {
         self.packed
             .wrapping_sub(if self.is_encrypted() { 12 } else { 0 })
+    }
+
+    /// Says what is wrong with the extra field; `false` if that is more than a word.
+    pub(crate) fn check_extra(&self, options: &Options, say: &mut Say) -> bool {
+        if self.corrupt_extra {
+            say.err(status::CORRUPT_EXTRA);
+        }
+        let is_utf8 = self.flags & FLAG_UTF8 != 0;
+        unicode_path::warn(&self.extra, &self.raw_name, is_utf8, options, say);
+        !self.corrupt_extra
     }
 
     /// The method below encryption.

@@ -210,8 +210,7 @@ impl<'a> Extraction<'a> {
             false => self.options.is_talkative(),
         };
         for entry in &directory.entries {
-            if entry.corrupt_extra {
-                say.err(status::CORRUPT_EXTRA);
+            if !entry.check_extra(self.options, say) {
                 choice.status = choice.status.max(status::WARNING);
             }
             if !selection.takes(&entry.name) {

@@ -36,8 +36,7 @@ pub(crate) fn list(
     let (mut size, mut packed, mut members) = (0_u64, 0_u64, 0_u64);
     let mut status = status::OK;
     for entry in &directory.entries {
-        if entry.corrupt_extra {
-            say.err(status::CORRUPT_EXTRA);
+        if !entry.check_extra(options, say) {
             status = status::WARNING;
         }
         if !selection.takes(&entry.name) {

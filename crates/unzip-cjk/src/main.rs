@@ -33,6 +33,7 @@ mod stamp;
 mod status;
 mod target;
 mod text;
+mod unicode_path;
 mod zipinfo;
 mod zipinfo_args;
 mod zipinfo_long;
@@ -72,7 +73,9 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> status::Status {
-    let mut say = say::Say::new(options.test, options.more);
+    // -t of zipinfo prints totals, and sends errors to stdout just as well.
+    let totals = options.zipinfo.is_some_and(|listing| listing.totals);
+    let mut say = say::Say::new(options.test || totals, options.more);
     let status = session::Session::new(options, &mut say).run();
     written(say, status)
 }

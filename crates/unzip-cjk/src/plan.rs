@@ -18,7 +18,8 @@ use crate::report::{Link, MadeFolder};
 use crate::say::{Say, padded, shown, text};
 use crate::status::{self, Status};
 use crate::target::{ANY_MODE, Refused};
-use crate::{ask, extra, method};
+use crate::unicode_path::{self, Field};
+use crate::{ask, method};
 use rustix::fs::Mode;
 
 /// This many entries may be under way before the first of them is done.
@@ -373,11 +374,20 @@ impl<'r, 'x> Run<'r, 'x> {
             steps.push(Step::Err(status::CORRUPT_EXTRA.into()));
             steps.push(Step::Raise(status::WARNING));
         }
-        if local.name != entry.raw_name && !same_unicode_name(local, entry) {
+        let is_utf8 = entry.flags & FLAG_UTF8 != 0 || self.x.options.unicode >= 2;
+        if !is_utf8
+            && let Field::Warning(words) = unicode_path::field(&local.extra, &local.name)
+        {
+            steps.push(Step::Err(words.into()));
+        }
+        let other = unicode_path::resolved(&local.extra, &local.name, is_utf8);
+        let differs = other != unicode_path::resolved(&entry.extra, &entry.raw_name, is_utf8);
+        // Info-ZIP does not look at an empty name.
+        if differs && !local.name.is_empty() {
             steps.push(Step::Err(text!(
                 name,
                 ":  mismatching \"local\" filename (",
-                shown(&local.name),
+                shown(other),
                 "),\n         continuing with \"central\" filename version\n"
             )));
             steps.push(Step::Raise(status::WARNING));
@@ -691,12 +701,4 @@ fn inherited_group_bit(folder: &crate::target::Folder) -> Mode {
         Ok(stat) => Mode::from_raw_mode(stat.st_mode) & Mode::SGID,
         Err(_) => Mode::empty(),
     }
-}
-
-/// The local header has the same name in its Unicode field.
-fn same_unicode_name(local: &Local, entry: &Entry) -> bool {
-    const UNICODE_PATH: u16 = 0x7075;
-    let name = |extra| extra::block(extra, UNICODE_PATH).and_then(|data| data.get(5..));
-    let local = name(&local.extra);
-    local.is_some() && local == name(&entry.extra)
 }

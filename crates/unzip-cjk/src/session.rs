@@ -488,12 +488,7 @@ impl<'a> Session<'a> {
   zipfile corrupt.\n",
                     status::REPORT
                 ));
-                let beyond = end.directory_offset >= archive.len;
-                return Err(if beyond {
-                    status::ENDS_EARLY
-                } else {
-                    status::SEVERE
-                });
+                return Err(status::SEVERE);
             }
             Err(e) => return Err(self.read_error(&e)),
         };
@@ -526,7 +521,7 @@ impl<'a> Session<'a> {
         let mut selection = Selection::new(self.options);
         let (options, say) = (self.options, &mut *self.say);
         if let Some(listing) = options.zipinfo {
-            return zipinfo::list(&directory, end, listing, &mut selection, say);
+            return zipinfo::list(&directory, end, listing, options, &mut selection, say);
         }
         if options.stamp {
             return stamp::stamp(path, &directory, end, options, &mut selection, say);

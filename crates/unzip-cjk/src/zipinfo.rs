@@ -1,6 +1,7 @@
 //! The lists of zipinfo.
 
 use crate::archive::{Archive, End};
+use crate::args::Options;
 use crate::clock::Calendar;
 use crate::directory::{DEFLATED, Directory, Entry, FLAG_STREAMED, host};
 use crate::list::ratio;
@@ -28,6 +29,7 @@ pub(crate) fn list(
     directory: &Directory,
     end: &End,
     listing: Listing,
+    options: &Options,
     selection: &mut Selection,
     say: &mut Say,
 ) -> Status {
@@ -39,8 +41,7 @@ pub(crate) fn list(
             previous.forget();
             continue;
         }
-        if entry.corrupt_extra {
-            say.err(status::CORRUPT_EXTRA);
+        if !entry.check_extra(options, say) {
             status = status::WARNING;
         }
         match listing.form {
