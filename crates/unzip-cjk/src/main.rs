@@ -14,6 +14,7 @@ mod decode;
 mod directory;
 mod extra;
 mod extract;
+mod guess;
 mod job;
 mod list;
 mod local;

@@ -3,11 +3,45 @@
 use crate::args::Options;
 use crate::directory::{Entry, FLAG_UTF8, host};
 use crate::names::{self, Charset, Locale, Verdict};
+use crate::TOOL;
+use crate::names::How;
+use std::ffi::OsStr;
 use std::fmt::Write;
+use std::os::unix::ffi::OsStrExt;
+
+/// How sure the names are.
+#[derive(Debug)]
+pub(crate) struct Found {
+    /// What was found out of their encoding, if that was necessary.
+    pub(crate) verdict: Option<Verdict>,
+    /// How many could not be decoded.
+    pub(crate) escaped: usize,
+}
+
+impl Found {
+    /// Says, on stderr whatever the options, what a user should know before relying on the names.
+    pub(crate) fn report(&self, archive: &[u8]) {
+        /// Bits; below, another encoding may be as good.
+        const GUESS: f64 = 5.0;
+        let archive = cli::diag::name(OsStr::from_bytes(archive));
+        if let Some(verdict) = &self.verdict
+            && verdict.confidence < GUESS
+        {
+            let charset = verdict.charset.name();
+            let line = format!("{archive}: names taken for {charset}, but this is a guess (see -l --guess)");
+            cli::diag::report(TOOL, line);
+        }
+        if self.escaped > 0 {
+            let many = self.escaped;
+            let line = format!("{archive}: {many} names cannot be decoded and are escaped");
+            cli::diag::report(TOOL, line);
+        }
+    }
+}
 
 /// Decodes the names and comments of all entries, and puts names into lower case where that is asked
-/// for. Returns what was found out of their encoding, if that was necessary.
-pub(crate) fn name(entries: &mut [Entry], options: &Options) -> Option<Verdict> {
+/// for.
+pub(crate) fn name(entries: &mut [Entry], options: &Options) -> Found {
     // -UU: no mark of UTF-8 counts, only what the bytes are.
     let marks = options.unicode < 2;
     let told = |label: &Option<String>| label.as_deref().and_then(Charset::by_label);
@@ -28,6 +62,8 @@ pub(crate) fn name(entries: &mut [Entry], options: &Options) -> Option<Verdict> 
         })
         .collect();
     let decoded = names::decode_all(&raw, &how);
+    let escaped_names = decoded.names.iter().filter(|name| name.how == How::Escaped);
+    let escaped_names = escaped_names.count();
     for (entry, name) in entries.iter_mut().zip(decoded.names) {
         entry.name = name.text;
         entry.comment_text = name.comment;
@@ -42,7 +78,10 @@ pub(crate) fn name(entries: &mut [Entry], options: &Options) -> Option<Verdict> 
             entry.name.remove(8);
         }
     }
-    decoded.verdict
+    Found {
+        verdict: decoded.verdict,
+        escaped: escaped_names,
+    }
 }
 
 fn is_lowered(entry: &Entry, options: &Options) -> bool {

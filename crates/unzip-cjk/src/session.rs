@@ -15,7 +15,7 @@ use crate::say::{Say, text};
 use crate::select::Selection;
 use crate::status::{self, Status};
 use crate::zipinfo_args::Form;
-use crate::{list, naming, stamp, zipinfo};
+use crate::{guess, list, naming, stamp, zipinfo};
 
 /// How many archives came to what end.
 #[derive(Debug, Default)]
@@ -517,7 +517,11 @@ impl<'a> Session<'a> {
         extra: i64,
         mut directory: Directory,
     ) -> Status {
-        let _verdict = naming::name(&mut directory.entries, self.options);
+        let found = naming::name(&mut directory.entries, self.options);
+        if self.options.quiet == 0 && !self.options.guess {
+            self.say.flush();
+            found.report(&archive.name);
+        }
         let mut selection = Selection::new(self.options);
         let (options, say) = (self.options, &mut *self.say);
         if let Some(listing) = options.zipinfo {
@@ -527,7 +531,11 @@ impl<'a> Session<'a> {
             return stamp::stamp(path, &directory, end, options, &mut selection, say);
         }
         if options.list > 0 && !options.test && !options.pipe {
-            return list::list(&directory, end, options, &mut selection, say);
+            let status = list::list(&directory, end, options, &mut selection, say);
+            if options.guess {
+                guess::print(&directory.entries, found.verdict.as_ref(), say);
+            }
+            return status;
         }
         let status = self
             .extraction
