@@ -22,11 +22,22 @@ mod install;
 mod lexer;
 mod licences;
 mod measure;
+mod model;
+mod model_score;
+mod model_sources;
+mod model_train;
 mod network;
 mod options;
 mod setup;
 mod test;
 mod workspace;
+
+/// What `model` measures, out of the tool itself.
+#[allow(dead_code)] // The tool uses the rest of it.
+#[path = "../../crates/unzip-cjk/src"]
+mod unzip_cjk {
+    pub(crate) mod names;
+}
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -76,6 +87,12 @@ pub(crate) const COMMANDS: &[Command] = &[
         operands: "[--prefix=DIR] [--destdir=DIR]",
         summary: "install binaries, manual pages and completions",
         run: install::run,
+    },
+    Command {
+        name: "model",
+        operands: "[--dir=DIR] [--score[=WORDS]]",
+        summary: "make the name model of unzip-cjk from word lists, or measure it",
+        run: model::run,
     },
     Command {
         name: "bench",
