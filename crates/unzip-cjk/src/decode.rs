@@ -469,6 +469,7 @@ impl Source<'_> {
             used: 0,
             there: 0,
             error: None,
+            asked_in_vain: 0,
         })
     }
 
@@ -512,7 +513,11 @@ struct Feed<'a> {
     used: usize,
     there: usize,
     error: Option<io::Error>,
+    asked_in_vain: u32,
 }
+
+/// How often a decoder may ask for more than there is.
+const PATIENCE: u32 = 64;
 
 impl Read for Feed<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
@@ -531,6 +536,13 @@ impl Read for Feed<'_> {
                 }
             }
             self.at += self.there as u64;
+            if self.there == 0 {
+                // Some decoders go on with nothing for as long as the header says.
+                self.asked_in_vain += 1;
+                if self.asked_in_vain > PATIENCE {
+                    return Err(io::ErrorKind::UnexpectedEof.into());
+                }
+            }
         }
         let len = buffer.len().min(self.there - self.used);
         buffer[..len].copy_from_slice(&self.buffer[self.used..self.used + len]);
