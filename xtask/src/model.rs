@@ -56,7 +56,11 @@ fn make(dir: &Path) -> Result {
             let mut found = model_train::words(&strings, language, writing);
             // Lists name each word once; text says how often it is used.
             if !matches!(source.form, Form::Tagged) {
-                found = found.into_iter().collect::<BTreeSet<_>>().into_iter().collect();
+                found = found
+                    .into_iter()
+                    .collect::<BTreeSet<_>>()
+                    .into_iter()
+                    .collect();
             }
             words.extend(found);
         }

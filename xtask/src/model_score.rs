@@ -56,7 +56,9 @@ const EXTENSIONS: &[&str] = &[
     "txt", "doc", "docx", "xls", "xlsx", "pdf", "jpg", "png", "mp3", "mp4", "zip", "rar", "html",
     "ppt", "csv", "psd", "exe", "ini", "srt", "JPG",
 ];
-const ENGLISH: &[&str] = &["IMG", "copy", "v1.2", "Final", "README", "Scan", "No.3", "DSC"];
+const ENGLISH: &[&str] = &[
+    "IMG", "copy", "v1.2", "Final", "README", "Scan", "No.3", "DSC",
+];
 
 /// A small generator, so that each run makes the same names (splitmix64).
 struct Random(u64);
@@ -114,7 +116,11 @@ pub(crate) fn run(words: &Path) -> Result {
         ..Options::default()
     };
     let mut sums: BTreeMap<&str, [(usize, usize); SIZES.len()]> = BTreeMap::new();
-    println!("{:<16}{}", "names:", SIZES.map(|size| format!("{size:>7}")).concat());
+    println!(
+        "{:<16}{}",
+        "names:",
+        SIZES.map(|size| format!("{size:>7}")).concat()
+    );
     for (label, language) in PROFILES {
         let path = words.join(format!("{language}.txt"));
         let Ok(text) = fs::read_to_string(&path) else {
@@ -126,7 +132,9 @@ pub(crate) fn run(words: &Path) -> Result {
         let mut line = format!("{label:<9} {language:<6}");
         for (column, size) in SIZES.into_iter().enumerate() {
             let seed = format!("{label}{language}{size}");
-            let seed = seed.bytes().fold(7, |sum: u64, b| sum.wrapping_mul(131) + u64::from(b));
+            let seed = seed
+                .bytes()
+                .fold(7, |sum: u64, b| sum.wrapping_mul(131) + u64::from(b));
             let mut random = Random(seed);
             let mut right = 0;
             for _ in 0..per {
@@ -143,7 +151,11 @@ pub(crate) fn run(words: &Path) -> Result {
                     })
                     .collect();
                 let decoded = decode_all(&entries, &options);
-                let good = decoded.names.iter().zip(&made).all(|(name, (text, _))| name.text == text.as_bytes());
+                let good = decoded
+                    .names
+                    .iter()
+                    .zip(&made)
+                    .all(|(name, (text, _))| name.text == text.as_bytes());
                 right += usize::from(good);
                 if !good && verbose {
                     explain(label, language, &made, &decoded);
@@ -165,8 +177,13 @@ pub(crate) fn run(words: &Path) -> Result {
     }
     for (group, sums) in sums {
         let percent = |(right, all): &(usize, usize)| 100.0 * *right as f64 / *all as f64;
-        let cells: String = sums.iter().map(|sum| format!("{:>7.2}", percent(sum))).collect();
-        let all = sums.iter().fold((0, 0), |all, sum| (all.0 + sum.0, all.1 + sum.1));
+        let cells: String = sums
+            .iter()
+            .map(|sum| format!("{:>7.2}", percent(sum)))
+            .collect();
+        let all = sums
+            .iter()
+            .fold((0, 0), |all, sum| (all.0 + sum.0, all.1 + sum.1));
         println!("{group:<16}{cells}  all {:.2}", percent(&all));
     }
     Ok(())
@@ -178,7 +195,10 @@ fn explain(label: &str, language: &str, made: &[(String, Vec<u8>)], decoded: &De
     for (name, (text, _)) in decoded.names.iter().zip(made) {
         if name.text != text.as_bytes() {
             let read = String::from_utf8_lossy(&name.text);
-            println!("    {text} read as {read} ({:?}, {:?})", name.charset, name.how);
+            println!(
+                "    {text} read as {read} ({:?}, {:?})",
+                name.charset, name.how
+            );
         }
     }
     if let Some(verdict) = &decoded.verdict {

@@ -416,7 +416,10 @@ pub(crate) fn fetch(dir: &Path) -> Result {
         let sum = Command::new("sha256sum").arg(&file).output();
         let sum = sum.map_err(|e| format!("sha256sum: {e}"))?;
         if !sum.stdout.starts_with(package.sha256.as_bytes()) {
-            return Err(format!("{}: not the file that was asked for", file.display()));
+            return Err(format!(
+                "{}: not the file that was asked for",
+                file.display()
+            ));
         }
         let unpacked = dir.join(package.name);
         if unpacked.is_dir() {
@@ -429,7 +432,11 @@ pub(crate) fn fetch(dir: &Path) -> Result {
             let mut python = Command::new("python3");
             run(python.args(["-m", "zipfile", "-e"]).arg(&file).arg(&making))?;
         } else {
-            run(Command::new("tar").arg("-xzf").arg(&file).arg("-C").arg(&making))?;
+            run(Command::new("tar")
+                .arg("-xzf")
+                .arg(&file)
+                .arg("-C")
+                .arg(&making))?;
         }
         fs::rename(&making, &unpacked).map_err(|e| format!("{}: {e}", unpacked.display()))?;
     }
@@ -465,7 +472,10 @@ fn files(path: &Path) -> Result<Vec<PathBuf>> {
     } else if let Some(start) = text.strip_suffix('*') {
         let start = Path::new(start);
         let name = start.file_name().unwrap_or_default().to_string_lossy();
-        (start.parent().unwrap_or(start).to_path_buf(), name.into_owned())
+        (
+            start.parent().unwrap_or(start).to_path_buf(),
+            name.into_owned(),
+        )
     } else {
         return Ok(vec![path.to_path_buf()]);
     };
@@ -497,7 +507,9 @@ fn extract(bytes: &[u8], form: Form, found: &mut Vec<String>) {
             let text = String::from_utf8_lossy(bytes);
             found.extend(text.lines().map(|line| {
                 let words = line.split(' ');
-                words.map(|word| word.split('/').next().unwrap_or_default()).collect()
+                words
+                    .map(|word| word.split('/').next().unwrap_or_default())
+                    .collect()
             }));
         }
         Form::Binary => {
@@ -553,7 +565,10 @@ mod tests {
             found
         };
         assert_eq!(of(br#"{"k": "v\u00e9\"w"}"#, Form::Json), ["vé\"w"]);
-        assert_eq!(of(b"# don't\nx = ('a', \"b\")", Form::Literals)[1..], ["a", "b"]);
+        assert_eq!(
+            of(b"# don't\nx = ('a', \"b\")", Form::Literals)[1..],
+            ["a", "b"]
+        );
         assert_eq!(of("# no\nขา\t3\n".as_bytes(), Form::Lines), ["ขา"]);
         assert_eq!(of("迈/b 向/e\n".as_bytes(), Form::Tagged), ["迈向"]);
         assert_eq!(of(b"\xff\xe6\x96\x87\xff12", Form::Binary), ["文"]);

@@ -5,19 +5,23 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::unzip_cjk::names::model::{BIT, Writing, lower};
+use crate::unzip_cjk::names::model::{BIT, SAVED, Writing, lower};
 
 /// Taken from each count of a pair.
 const DISCOUNT: f64 = 0.6;
 /// Pairs of characters that a table keeps.
-const PAIRS: usize = 75_000;
+const PAIRS: usize = 138_000;
+/// Characters that it keeps, the most frequent ones.
+const CHARACTERS: usize = 10_000;
 /// Of a letter among a hundred thousand, for it to belong to a language.
 const LETTER: usize = 6;
 
 /// The words of a language, as its table is about them.
 pub(crate) fn words(strings: &[String], language: &str, writing: Writing) -> Vec<String> {
     let is_own = |c: char| match writing {
-        Writing::Latin => c.is_alphabetic() && (c.is_ascii() || (c as u32) < 0x250 || c as u32 >= 0x1E00),
+        Writing::Latin => {
+            c.is_alphabetic() && (c.is_ascii() || (c as u32) < 0x250 || c as u32 >= 0x1E00)
+        }
         Writing::Alphabet => block(language).contains(&(c as u32)),
         Writing::Characters => {
             matches!(c as u32, 0x3001..=0x30FF | 0x4E00..=0x9FFF | 0xAC00..=0xD7A3 | 0xFF01..=0xFF5E)
@@ -48,10 +52,17 @@ fn block(language: &str) -> std::ops::Range<u32> {
 fn spelled(string: &str, language: &str) -> String {
     match language {
         // They have the cedilla for the comma, and one yeh for two.
-        "ro" => string.replace('ș', "ş").replace('ț', "ţ").replace('Ș', "Ş").replace('Ț', "Ţ"),
+        "ro" => string
+            .replace('ș', "ş")
+            .replace('ț', "ţ")
+            .replace('Ș', "Ş")
+            .replace('Ț', "Ţ"),
         "fa" => string.replace('ی', "ي"),
         // Tones stand apart.
-        "vi" => string.chars().map(|c| tone(c).unwrap_or_else(|| c.to_string())).collect(),
+        "vi" => string
+            .chars()
+            .map(|c| tone(c).unwrap_or_else(|| c.to_string()))
+            .collect(),
         _ => string.to_owned(),
     }
 }
@@ -70,14 +81,22 @@ fn tone(c: char) -> Option<String> {
     TONES.iter().find_map(|(mark, letters)| {
         let at = letters.chars().position(|letter| letter == small)?;
         let plain = PLAIN.chars().nth(at)?;
-        let plain = if small == c { plain } else { plain.to_uppercase().next()? };
+        let plain = if small == c {
+            plain
+        } else {
+            plain.to_uppercase().next()?
+        };
         Some([plain, *mark].iter().collect())
     })
 }
 
 /// Dictionaries of Japanese give the reading of each word too, which no file is named by.
 fn weight(word: &str) -> f64 {
-    if word.chars().all(|c| matches!(c, '\u{3041}'..='\u{30ff}')) { 0.25 } else { 1.0 }
+    if word.chars().all(|c| matches!(c, '\u{3041}'..='\u{30ff}')) {
+        0.1
+    } else {
+        1.0
+    }
 }
 
 /// A probability as a cost of one byte.
@@ -102,7 +121,12 @@ impl Counts {
             let mut before = None;
             for this in word.chars().map(Some).chain([None]) {
                 *counts.single.entry(this).or_default() += weight;
-                *counts.pairs.entry(before).or_default().entry(this).or_default() += weight;
+                *counts
+                    .pairs
+                    .entry(before)
+                    .or_default()
+                    .entry(this)
+                    .or_default() += weight;
                 counts.total += weight;
                 before = this;
             }
@@ -112,13 +136,18 @@ impl Counts {
 
     /// How often anything follows, and how many different characters do.
     fn after(&self, before: Option<char>) -> (f64, f64) {
-        self.pairs.get(&before).map_or((0.0, 0.0), |row| (row.values().sum(), row.len() as f64))
+        self.pairs
+            .get(&before)
+            .map_or((0.0, 0.0), |row| (row.values().sum(), row.len() as f64))
     }
 }
 
 /// The table of an alphabet: the letters, then a row of costs for each.
 pub(crate) fn letters(words: &[String]) -> Vec<u8> {
-    let words: BTreeSet<String> = words.iter().map(|word| word.chars().map(lower).collect()).collect();
+    let words: BTreeSet<String> = words
+        .iter()
+        .map(|word| word.chars().map(lower).collect())
+        .collect();
     let words: Vec<String> = words.into_iter().collect();
     let counts = Counts::of(&words);
     let least = (counts.total * LETTER as f64 / 1e5).max(3.0);
@@ -138,17 +167,24 @@ pub(crate) fn letters(words: &[String]) -> Vec<u8> {
     let counts = Counts::of(&words);
     let mut table = Vec::new();
     put_chars(&mut table, &letters);
-    let symbols: Vec<Option<char>> = std::iter::once(None).chain(letters.iter().copied().map(Some)).collect();
+    let symbols: Vec<Option<char>> = std::iter::once(None)
+        .chain(letters.iter().copied().map(Some))
+        .collect();
     for before in &symbols {
         let (all, kinds) = counts.after(*before);
         for this in &symbols {
             let single = counts.single.get(this).copied().unwrap_or_default() + 0.5;
             let single = single / (counts.total + 0.5 * symbols.len() as f64);
-            let pair = counts.pairs.get(before).and_then(|row| row.get(this)).copied();
+            let pair = counts
+                .pairs
+                .get(before)
+                .and_then(|row| row.get(this))
+                .copied();
             let probability = if all == 0.0 {
                 single
             } else {
-                (pair.map_or(0.0, |pair| (pair - DISCOUNT).max(0.0)) + DISCOUNT * kinds * single) / all
+                (pair.map_or(0.0, |pair| (pair - DISCOUNT).max(0.0)) + DISCOUNT * kinds * single)
+                    / all
             };
             table.push(cost(probability));
         }
@@ -165,6 +201,7 @@ pub(crate) fn characters(words: &[String]) -> Vec<u8> {
         .filter_map(|(c, count)| Some((*count, (*c)?)))
         .collect();
     chars.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+    chars.truncate(CHARACTERS);
     let ranks: BTreeMap<Option<char>, usize> = std::iter::once(None)
         .chain(chars.iter().map(|(_, c)| Some(*c)))
         .zip(0..)
@@ -176,10 +213,19 @@ pub(crate) fn characters(words: &[String]) -> Vec<u8> {
     for (before, row) in &counts.pairs {
         let (all, kinds) = counts.after(*before);
         let rest = DISCOUNT * kinds / all;
-        for (this, count) in row {
+        let kept = row
+            .iter()
+            .filter(|(this, _)| ranks.contains_key(this) && ranks.contains_key(before));
+        for (this, count) in kept {
             let probability = (count - DISCOUNT).max(0.0) / all + rest * alone(this);
             let gain = count * (probability / (rest * alone(this))).log2();
-            gains.push((gain, ranks[before], ranks[this], probability, (count - DISCOUNT).max(0.0) / all));
+            gains.push((
+                gain,
+                ranks[before],
+                ranks[this],
+                probability,
+                (count - DISCOUNT).max(0.0) / all,
+            ));
         }
     }
     gains.sort_by(|a, b| b.0.total_cmp(&a.0).then((a.1, a.2).cmp(&(b.1, b.2))));
@@ -188,37 +234,84 @@ pub(crate) fn characters(words: &[String]) -> Vec<u8> {
     for (_, before, this, probability, own) in gains {
         rows[before].push((this, probability, own));
     }
+    let last = rows.iter().rposition(|row| !row.is_empty());
+    rows.truncate(last.map_or(0, |last| last + 1));
+    let order: Vec<Option<char>> = std::iter::once(None)
+        .chain(chars.iter().map(|(_, c)| Some(*c)))
+        .collect();
+    let single: Vec<u8> = order.iter().map(|c| cost(alone(c))).collect();
     let mut table = Vec::new();
-    put_chars(&mut table, &chars.iter().map(|(_, c)| *c).collect::<Vec<_>>());
-    let order: Vec<Option<char>> =
-        std::iter::once(None).chain(chars.iter().map(|(_, c)| Some(*c))).collect();
-    table.extend(order.iter().map(|c| cost(alone(c))));
-    for row in &rows {
-        let kept: f64 = row.iter().map(|(_, _, own)| own).sum();
-        table.push(cost((1.0 - kept).max(0.02)));
+    put_chars(
+        &mut table,
+        &chars.iter().map(|(_, c)| *c).collect::<Vec<_>>(),
+    );
+    table.push(single[0]);
+    for cost in 0..=u8::MAX {
+        let count = single[1..].iter().filter(|single| **single == cost).count();
+        table.extend((count as u16).to_le_bytes());
     }
-    let mut pairs = Vec::new();
-    let mut lens = Vec::new();
-    for row in &mut rows {
-        row.sort_by_key(|(this, ..)| *this);
-        let start = pairs.len();
-        let mut before = 0;
-        for (this, probability, _) in row {
-            let step = *this - before;
-            if step < 0xC0 {
-                pairs.push(step as u8);
-            } else {
-                pairs.extend([0xC0 | (step >> 8) as u8, step as u8]);
-            }
-            pairs.push(cost(*probability));
-            before = *this;
-        }
-        lens.push((pairs.len() - start) as u16);
-    }
-    table.extend(lens.iter().flat_map(|len| len.to_le_bytes()));
-    table.extend((pairs.len() as u32).to_le_bytes());
-    table.extend(pairs);
+    table.extend((rows.len() as u16).to_le_bytes());
+    let rest = |row: &[(usize, f64, f64)]| 1.0 - row.iter().map(|(_, _, own)| own).sum::<f64>();
+    let other: Vec<u8> = rows.iter().map(|row| cost(rest(row).max(0.02))).collect();
+    table.extend(&other);
+    let packed: Vec<Vec<u8>> = rows
+        .iter_mut()
+        .zip(&other)
+        .map(|(row, other)| {
+            row.sort_by_key(|(this, ..)| *this);
+            pack(row.iter().map(|(this, probability, _)| {
+                let full = u32::from(single[*this]) + u32::from(*other);
+                (*this, level(full.saturating_sub(cost(*probability).into())))
+            }))
+        })
+        .collect();
+    table.extend(
+        packed
+            .iter()
+            .flat_map(|row| (row.len() as u16).to_le_bytes()),
+    );
+    table.extend(packed.into_iter().flatten());
     table
+}
+
+/// The level that saves nearest to `saved`.
+fn level(saved: u32) -> u32 {
+    let levels = (0u32..).zip(SAVED);
+    let nearest = levels.min_by_key(|(_, level)| level.abs_diff(saved));
+    nearest.map_or(0, |(level, _)| level)
+}
+
+/// A row as the tool reads it, with as many low bits as make it shortest.
+fn pack(row: impl Iterator<Item = (usize, u32)>) -> Vec<u8> {
+    let row: Vec<_> = row.collect();
+    if row.is_empty() {
+        return Vec::new();
+    }
+    let packed = (0..13).map(|low_bits| pack_with(&row, low_bits));
+    packed.min_by_key(Vec::len).unwrap_or_default()
+}
+
+fn pack_with(row: &[(usize, u32)], low_bits: usize) -> Vec<u8> {
+    let mut bits = Vec::new();
+    let put = |bits: &mut Vec<bool>, value: usize, width: usize| {
+        bits.extend((0..width).rev().map(|bit| value >> bit & 1 == 1));
+    };
+    put(&mut bits, low_bits, 4);
+    let mut next = 0;
+    for (this, level) in row {
+        let distance = this - next;
+        bits.extend(std::iter::repeat_n(true, distance >> low_bits));
+        bits.push(false);
+        put(&mut bits, distance, low_bits);
+        put(&mut bits, *level as usize, 3);
+        next = this + 1;
+    }
+    let byte = |bits: &[bool]| {
+        (0..8).fold(0, |byte, at| {
+            byte << 1 | u8::from(*bits.get(at).unwrap_or(&true))
+        })
+    };
+    bits.chunks(8).map(byte).collect()
 }
 
 fn put_chars(table: &mut Vec<u8>, chars: &[char]) {

@@ -267,3 +267,197 @@ fn unicode_path(entry: &Entry) -> Option<Vec<u8>> {
     }
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn entry(name: &[u8]) -> Entry<'_> {
+        Entry {
+            name,
+            comment: b"",
+            host: 0,
+            utf8: false,
+            extra: b"",
+        }
+    }
+
+    fn texts(names: &[&[u8]], options: &Options) -> Vec<(String, How)> {
+        let entries: Vec<Entry> = names.iter().map(|name| entry(name)).collect();
+        let names = decode_all(&entries, options).names.into_iter();
+        names
+            .map(|name| (String::from_utf8(name.text).expect("UTF-8"), name.how))
+            .collect()
+    }
+
+    #[test]
+    fn archives_of_many_lands() {
+        let cases: [(&[&[u8]], &[&str]); 6] = [
+            (
+                &[
+                    b"\xd0\xc2\xbd\xa8\xce\xc4\xbc\xfe\xbc\xd0/",
+                    b"\xd5\xd5\xc6\xac.jpg",
+                ],
+                &["新建文件夹/", "照片.jpg"],
+            ),
+            (
+                &[
+                    b"\x95\x5c\x8e\x86.txt",
+                    b"\x83\x5c\x83t\x83g/\x8e\x91\x97\xbf.doc",
+                ],
+                &["表紙.txt", "ソフト/資料.doc"],
+            ),
+            (
+                &[b"\xb7\x73\xbc\x57\xb8\xea\xae\xc6\xa7\xa8/"],
+                &["新增資料夾/"],
+            ),
+            (
+                &[b"\xbb\xf5 \xc6\xfa\xb4\xf5/\xbb\xe7\xc1\xf8.png"],
+                &["새 폴더/사진.png"],
+            ),
+            (
+                &[
+                    b"\x84\xae\xaa\xe3\xac\xa5\xad\xe2\xeb.txt",
+                    b"\x94\xae\xe2\xae.jpg",
+                ],
+                &["Документы.txt", "Фото.jpg"],
+            ),
+            (
+                &[b"Gr\x94\xe1e.txt", b"\x9abung.doc"],
+                &["Größe.txt", "Übung.doc"],
+            ),
+        ];
+        for (names, wanted) in cases {
+            let found = texts(names, &Options::default());
+            let found: Vec<&str> = found.iter().map(|(text, _)| text.as_str()).collect();
+            assert_eq!(found, wanted);
+        }
+    }
+
+    #[test]
+    fn a_mix_is_decoded_entry_by_entry() {
+        let names: [&[u8]; 5] = [
+            b"\xd5\xd5\xc6\xac.jpg",
+            "文档.txt".as_bytes(),
+            b"\xce\xc4\xb5\xb5\xd7\xca\xc1\xcf.txt",
+            b"plain.txt",
+            b"\xff\xfe\xff",
+        ];
+        let found = texts(&names, &Options::default());
+        assert_eq!(found[0], ("照片.jpg".to_owned(), How::Inferred));
+        assert_eq!(found[1], ("文档.txt".to_owned(), How::Utf8));
+        assert_eq!(found[2], ("文档资料.txt".to_owned(), How::Inferred));
+        assert_eq!(found[3], ("plain.txt".to_owned(), How::Ascii));
+        assert_eq!(found[4].1, How::Single);
+    }
+
+    #[test]
+    fn utf8_by_accident() {
+        // Of these the second is UTF-8, of a sign and two letters that no one would put there.
+        let names: [&[u8]; 3] = [
+            b"\xce\xc4\xb5\xb5\xd7\xca\xc1\xcf.txt",
+            "椰.xlsx".as_bytes(),
+            b"\xd2\xac.xlsx",
+        ];
+        assert_eq!(texts(&names, &Options::default())[2].0, "椰.xlsx");
+        assert_eq!(texts(&names, &Options::default())[1].0, "椰.xlsx");
+    }
+
+    #[test]
+    fn flags_that_lie_and_flags_that_do_not() {
+        let lying = Entry {
+            utf8: true,
+            ..entry(b"\xd5\xd5\xc6\xac\xce\xc4\xb5\xb5.jpg")
+        };
+        let honest = Entry {
+            utf8: true,
+            ..entry(b"\xd2\xac")
+        };
+        let names = decode_all(&[lying, honest], &Options::default()).names;
+        assert_eq!(names[0].text, "照片文档.jpg".as_bytes());
+        assert!(names[0].flag_lies);
+        assert_eq!((names[1].how, names[1].flag_lies), (How::Flagged, false));
+    }
+
+    #[test]
+    fn unicode_path_counts_if_its_checksum_does() {
+        let name = b"\xd5\xd5.jpg";
+        let field = |crc: u32| {
+            let mut field = vec![0x75, 0x70, 12, 0, 1];
+            field.extend(crc.to_le_bytes());
+            field.extend("照.txt".as_bytes());
+            field[2] = (field.len() - 4) as u8;
+            field
+        };
+        for (crc, how) in [(crc32fast::hash(name), How::Extra), (1, How::Inferred)] {
+            let extra = field(crc);
+            let entry = Entry {
+                extra: &extra,
+                ..entry(name)
+            };
+            assert_eq!(decode_all(&[entry], &Options::default()).names[0].how, how);
+        }
+    }
+
+    #[test]
+    fn options_are_for_the_systems_they_name() {
+        let options = Options {
+            dos: Charset::by_label("cp866"),
+            unix: Charset::by_label("koi8-r"),
+            ..Options::default()
+        };
+        let unix = Entry {
+            host: 3,
+            ..entry(b"\xc6\xcf\xd4\xcf")
+        };
+        let names = decode_all(&[entry(b"\x94\xae\xe2\xae"), unix], &options).names;
+        assert_eq!(names[0].text, "Фото".as_bytes());
+        assert_eq!(names[1].text, "фото".as_bytes());
+        assert!(names.iter().all(|name| name.how == How::Told));
+        let raw = Options {
+            raw: true,
+            ..options
+        };
+        assert_eq!(decode_all(&[unix], &raw).names[0].text, b"\xc6\xcf\xd4\xcf");
+    }
+
+    #[test]
+    fn nul_is_escaped() {
+        assert_eq!(
+            texts(&[b"a\0b"], &Options::default()),
+            [("a%00b".to_owned(), How::Escaped)]
+        );
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn any_bytes_are_some_name(
+            names in proptest::collection::vec(any::<Vec<u8>>(), 0..6),
+            comment: Vec<u8>,
+            extra: Vec<u8>,
+            host: u8,
+            utf8: bool,
+        ) {
+            let entries: Vec<Entry> = names
+                .iter()
+                .map(|name| Entry { name, comment: &comment, host, utf8, extra: &extra })
+                .collect();
+            let decoded = decode_all(&entries, &Options::default());
+            prop_assert_eq!(decoded.names.len(), names.len());
+            for (name, bytes) in decoded.names.iter().zip(&names) {
+                prop_assert!(std::str::from_utf8(&name.text).is_ok());
+                prop_assert!(!name.text.contains(&0));
+                // A component never becomes two, for no code page has `/` in a character.
+                let slashes = |bytes: &[u8]| bytes.iter().filter(|b| **b == b'/').count();
+                if name.how != How::Extra {
+                    prop_assert_eq!(slashes(&name.text), slashes(bytes));
+                }
+            }
+            let again = decode_all(&entries, &Options::default());
+            prop_assert_eq!(decoded.names, again.names);
+        }
+    }
+}

@@ -58,7 +58,7 @@ pub(crate) struct Verdict {
 }
 
 /// Samples that are looked at; of more, these many spread over all.
-const MOST: usize = 400;
+const MOST: usize = 200;
 /// A sample that is not of the code page, and each byte of it: more than the worst text.
 const MISFIT: u32 = 30 * BIT;
 const MISFIT_BYTE: u32 = 9 * BIT;
@@ -72,13 +72,33 @@ const CANDIDATES: &[(&str, u32, &[&str])] = &[
     ("GB18030", 0, &["zh"]),
     ("BIG5", 1, &["zh-Hant"]),
     ("CP932", 0, &["ja"]),
-    ("EUC-JP", 1, &["ja"]),
+    ("EUC-JP", 2, &["ja"]),
     ("CP949", 1, &["ko"]),
     ("JOHAB", 10, &["ko"]),
-    ("CP437", 2, &["de", "fr", "es", "it", "sv", "nl", "en", "fi", "ca"]),
-    ("CP850", 1, &["de", "fr", "es", "it", "pt", "sv", "da", "no", "fi", "is", "nl", "ca"]),
-    ("CP858", 6, &["de", "fr", "es", "it", "pt", "sv", "da", "no", "fi", "is", "nl", "ca"]),
-    ("CP852", 1, &["pl", "cs", "sk", "hu", "hr", "sl", "ro", "de", "sq"]),
+    (
+        "CP437",
+        2,
+        &["de", "fr", "es", "it", "sv", "nl", "en", "fi", "ca"],
+    ),
+    (
+        "CP850",
+        1,
+        &[
+            "de", "fr", "es", "it", "pt", "sv", "da", "no", "fi", "is", "nl", "ca",
+        ],
+    ),
+    (
+        "CP858",
+        6,
+        &[
+            "de", "fr", "es", "it", "pt", "sv", "da", "no", "fi", "is", "nl", "ca",
+        ],
+    ),
+    (
+        "CP852",
+        1,
+        &["pl", "cs", "sk", "hu", "hr", "sl", "ro", "de", "sq"],
+    ),
     ("CP855", 6, &["sr", "mk", "bg", "ru"]),
     ("CP857", 2, &["tr"]),
     ("CP860", 6, &["pt"]),
@@ -86,23 +106,29 @@ const CANDIDATES: &[(&str, u32, &[&str])] = &[
     ("CP863", 6, &["fr"]),
     ("CP865", 5, &["no", "da"]),
     ("CP866", 0, &["ru", "uk", "be", "bg"]),
-    ("CP737", 1, &["el"]),
+    ("CP737", 3, &["el"]),
     ("CP869", 5, &["el"]),
-    ("CP862", 1, &["he"]),
-    ("CP720", 3, &["ar"]),
+    ("CP862", 2, &["he"]),
+    ("CP720", 5, &["ar"]),
     ("CP775", 3, &["lt", "lv", "et"]),
-    ("CP874", 1, &["th"]),
-    ("CP1250", 1, &["pl", "cs", "sk", "hu", "hr", "sl", "ro", "de", "sq"]),
+    ("CP874", 3, &["th"]),
+    (
+        "CP1250",
+        1,
+        &["pl", "cs", "sk", "hu", "hr", "sl", "ro", "de", "sq"],
+    ),
     ("CP1251", 0, &["ru", "uk", "be", "bg", "sr", "mk"]),
     (
         "CP1252",
         0,
-        &["de", "fr", "es", "pt", "it", "nl", "sv", "da", "no", "fi", "is", "ca", "en"],
+        &[
+            "de", "fr", "es", "pt", "it", "nl", "sv", "da", "no", "fi", "is", "ca", "en",
+        ],
     ),
-    ("CP1253", 1, &["el"]),
+    ("CP1253", 4, &["el"]),
     ("CP1254", 1, &["tr"]),
-    ("CP1255", 1, &["he"]),
-    ("CP1256", 1, &["ar", "fa"]),
+    ("CP1255", 2, &["he"]),
+    ("CP1256", 4, &["ar", "fa"]),
     ("CP1257", 2, &["lt", "lv", "et"]),
     ("CP1258", 4, &["vi"]),
     ("KOI8-R", 2, &["ru"]),
@@ -112,7 +138,11 @@ const CANDIDATES: &[(&str, u32, &[&str])] = &[
     ("ISO-8859-7", 5, &["el"]),
     ("ISO-8859-8", 7, &["he"]),
     ("ISO-8859-15", 6, &["fr", "fi"]),
-    ("MACINTOSH", 6, &["de", "fr", "es", "it", "pt", "sv", "da", "no", "en"]),
+    (
+        "MACINTOSH",
+        6,
+        &["de", "fr", "es", "it", "pt", "sv", "da", "no", "en"],
+    ),
     ("MAC-CYRILLIC", 7, &["ru", "uk"]),
 ];
 
@@ -171,7 +201,9 @@ pub(crate) fn infer(samples: &[Sample], locale: Option<&Locale>) -> Option<Verdi
         second = rival(&fits, first);
     }
     let bits = |cost: u32| f64::from(cost) / f64::from(BIT);
-    let margin = second.map_or(f64::INFINITY, |second| bits(second) - bits(fits[first].cost));
+    let margin = second.map_or(f64::INFINITY, |second| {
+        bits(second) - bits(fits[first].cost)
+    });
     Some(Verdict {
         charset: fits[first].charset,
         confidence: margin.max(0.0),
@@ -185,7 +217,7 @@ pub(crate) fn infer(samples: &[Sample], locale: Option<&Locale>) -> Option<Verdi
 /// Characters of more than one byte in names that are UTF-8, from which on it is no accident.
 const NO_ACCIDENT: usize = 12;
 /// What a legacy code page costs where all bytes are UTF-8.
-const NOT_UTF8: u32 = 8 * BIT;
+const NOT_UTF8: u32 = 3 * BIT;
 /// What UTF-8 costs where all else is in a legacy code page.
 const LONE_UTF8: u32 = 18 * BIT;
 
@@ -197,9 +229,14 @@ pub(crate) fn only_looks_like_utf8(
     locale: Option<&Locale>,
 ) -> Option<Charset> {
     let samples = distinct(samples);
-    let texts = samples.iter().map(|sample| std::str::from_utf8(sample.bytes));
+    let texts = samples
+        .iter()
+        .map(|sample| std::str::from_utf8(sample.bytes));
     let texts: Vec<&str> = texts.collect::<Result<_, _>>().ok()?;
-    let wide = texts.iter().flat_map(|text| text.chars()).filter(|c| !c.is_ascii());
+    let wide = texts
+        .iter()
+        .flat_map(|text| text.chars())
+        .filter(|c| !c.is_ascii());
     if samples.is_empty() || wide.count() >= NO_ACCIDENT {
         return None;
     }
@@ -208,15 +245,27 @@ pub(crate) fn only_looks_like_utf8(
         costs.fold(0, u32::saturating_add)
     };
     let utf8 = (0..LANGUAGES.len()).map(in_language).min()?;
-    let utf8 = utf8.min(texts.iter().map(|text| Model::get().cost_of_any(text)).sum());
+    let utf8 = utf8.min(
+        texts
+            .iter()
+            .map(|text| Model::get().cost_of_any(text))
+            .sum(),
+    );
     let other = match charset {
         Some(known) => {
             let (_, _, languages) = CANDIDATES.iter().find(|(name, ..)| *name == known.name())?;
             fit(known, 0, languages, &samples, None).filter(|fit| fit.cost < utf8 + LONE_UTF8)
         }
-        None => fits(&samples, locale).into_iter().next().filter(|fit| fit.cost + NOT_UTF8 < utf8),
+        None => fits(&samples, locale)
+            .into_iter()
+            .next()
+            .filter(|fit| fit.cost + NOT_UTF8 < utf8),
     }?;
-    other.texts.iter().all(Option::is_some).then_some(other.charset)
+    other
+        .texts
+        .iter()
+        .all(Option::is_some)
+        .then_some(other.charset)
 }
 
 /// Samples that every code page is tried with; the likely ones are tried with all.
@@ -231,7 +280,9 @@ fn fits(samples: &[Sample], locale: Option<&Locale>) -> Vec<Fit> {
     };
     let step = samples.len().div_ceil(FIRST).max(1);
     let some: Vec<Sample> = samples.iter().step_by(step).copied().collect();
-    let tried = CANDIDATES.iter().filter_map(|page| Some((page, try_with(page, &some)?)));
+    let tried = CANDIDATES
+        .iter()
+        .filter_map(|page| Some((page, try_with(page, &some)?)));
     let mut tried: Vec<_> = tried.collect();
     tried.sort_by_key(|(_, fit)| fit.cost);
     if step == 1 {
@@ -240,8 +291,10 @@ fn fits(samples: &[Sample], locale: Option<&Locale>) -> Vec<Fit> {
     let best = tried.first().map_or(0, |(_, fit)| fit.cost);
     let likely = |(_, fit): &(_, Fit)| fit.cost <= best.saturating_add(HOPELESS);
     let (likely, hopeless): (Vec<_>, Vec<_>) = tried.into_iter().partition(likely);
-    let mut fits: Vec<Fit> =
-        likely.into_iter().filter_map(|(page, _)| try_with(page, samples)).collect();
+    let mut fits: Vec<Fit> = likely
+        .into_iter()
+        .filter_map(|(page, _)| try_with(page, samples))
+        .collect();
     fits.sort_by_key(|fit| fit.cost);
     let last = fits.last().map_or(0, |fit| fit.cost);
     // How far behind these would be with all samples is not known, nor of interest.
@@ -284,7 +337,10 @@ fn fit(
     if texts.iter().flatten().count() * 2 < samples.len() {
         return None;
     }
-    let misfits = samples.iter().zip(&texts).filter(|(_, text)| text.is_none());
+    let misfits = samples
+        .iter()
+        .zip(&texts)
+        .filter(|(_, text)| text.is_none());
     let misfits: u32 = misfits
         .map(|(sample, _)| {
             let len = u32::try_from(sample.bytes.len()).unwrap_or(u32::MAX);
@@ -292,7 +348,10 @@ fn fit(
         })
         .fold(0, u32::saturating_add);
     let texts_cost = |code: &&str| {
-        let (_, bits) = UNCOMMON.iter().find(|(rare, _)| rare == code).unwrap_or(&("", 0));
+        let (_, bits) = UNCOMMON
+            .iter()
+            .find(|(rare, _)| rare == code)
+            .unwrap_or(&("", 0));
         let language = LANGUAGES.iter().position(|(known, _)| known == code)?;
         let costs = texts.iter().flatten();
         let costs = costs.map(|text| Model::get().cost(language, text));

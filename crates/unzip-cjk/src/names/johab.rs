@@ -14,19 +14,20 @@ const VOWELS: [u8; 32] = [
 ];
 /// Final, 0 for none, which is code 1.
 const FINALS: [u8; 32] = [
-    NO, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, NO, 17, 18, 19, 20, 21, 22, 23, 24,
-    25, 26, 27, NO, NO,
+    NO, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, NO, 17, 18, 19, 20, 21, 22, 23,
+    24, 25, 26, 27, NO, NO,
 ];
 const NO: u8 = 0xFF;
 const FILL: u8 = 0xFE;
 
 /// Compatibility letters for the initials and the finals; those for the vowels follow U+314F.
 const INITIAL_LETTERS: [char; 19] = [
-    'ㄱ', 'ㄲ', 'ㄴ', 'ㄷ', 'ㄸ', 'ㄹ', 'ㅁ', 'ㅂ', 'ㅃ', 'ㅅ', 'ㅆ', 'ㅇ', 'ㅈ', 'ㅉ', 'ㅊ', 'ㅋ', 'ㅌ', 'ㅍ', 'ㅎ',
+    'ㄱ', 'ㄲ', 'ㄴ', 'ㄷ', 'ㄸ', 'ㄹ', 'ㅁ', 'ㅂ', 'ㅃ', 'ㅅ', 'ㅆ', 'ㅇ', 'ㅈ', 'ㅉ', 'ㅊ', 'ㅋ',
+    'ㅌ', 'ㅍ', 'ㅎ',
 ];
 const FINAL_LETTERS: [char; 27] = [
-    'ㄱ', 'ㄲ', 'ㄳ', 'ㄴ', 'ㄵ', 'ㄶ', 'ㄷ', 'ㄹ', 'ㄺ', 'ㄻ', 'ㄼ', 'ㄽ', 'ㄾ', 'ㄿ', 'ㅀ', 'ㅁ', 'ㅂ', 'ㅄ', 'ㅅ',
-    'ㅆ', 'ㅇ', 'ㅈ', 'ㅊ', 'ㅋ', 'ㅌ', 'ㅍ', 'ㅎ',
+    'ㄱ', 'ㄲ', 'ㄳ', 'ㄴ', 'ㄵ', 'ㄶ', 'ㄷ', 'ㄹ', 'ㄺ', 'ㄻ', 'ㄼ', 'ㄽ', 'ㄾ', 'ㄿ', 'ㅀ', 'ㅁ',
+    'ㅂ', 'ㅄ', 'ㅅ', 'ㅆ', 'ㅇ', 'ㅈ', 'ㅊ', 'ㅋ', 'ㅌ', 'ㅍ', 'ㅎ',
 ];
 
 /// The text of `bytes`; `None` if they are not Johab. ASCII stays as it is, 0x5C too.
@@ -48,10 +49,19 @@ fn two(lead: u8, trail: u8) -> Option<char> {
         0x84..=0xD3 if matches!(trail, 0x41..=0x7E | 0x81..=0xFE) => syllable(lead, trail),
         0xD9..=0xDE | 0xE0..=0xF9 if matches!(trail, 0x31..=0x7E | 0x91..=0xFE) => {
             // Two rows of 94 a lead byte: symbols from row 1 on, hanja from row 42 on.
-            let row = if lead < 0xE0 { 2 * (lead - 0xD9) + 1 } else { 2 * (lead - 0xE0) + 42 };
-            let cell = if trail < 0x91 { trail - 0x31 } else { trail - 0x43 };
+            let row = if lead < 0xE0 {
+                2 * (lead - 0xD9) + 1
+            } else {
+                2 * (lead - 0xE0) + 42
+            };
+            let cell = if trail < 0x91 {
+                trail - 0x31
+            } else {
+                trail - 0x43
+            };
             let ksx = [0xA0 + row + cell / 94, 0xA1 + cell % 94];
-            let text = encoding_rs::EUC_KR.decode_without_bom_handling_and_without_replacement(&ksx)?;
+            let text =
+                encoding_rs::EUC_KR.decode_without_bom_handling_and_without_replacement(&ksx)?;
             text.chars().next()
         }
         _ => None,

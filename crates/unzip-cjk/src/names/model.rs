@@ -1,7 +1,7 @@
 //! How probable a name is in a language: characters by the one before them.
 //!
-//! The tables are in model.bin, which `cargo xtask model` makes from word lists (docs/names.md says
-//! which). Costs are negative logarithms of probabilities, in sixteenths of a bit: the name that
+//! The tables are in model.bin, which `cargo xtask model` makes from word lists; README.md beside it
+//! says which. Costs are negative logarithms of probabilities, in sixteenths of a bit: the name that
 //! costs least is the most probable one, and costs of the same bytes in two code pages compare, since
 //! each page maps bytes to text one to one.
 //!
@@ -9,7 +9,6 @@
 //! may be of any language's names (`Final`, `DSC`), so they cost what English costs, or less.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 use std::sync::OnceLock;
 
 /// How the words of a language are written, and so what its table looks like.
@@ -94,15 +93,15 @@ enum Table<'a> {
 
 #[derive(Debug)]
 struct Characters<'a> {
-    /// The characters in the order of their code points, each with its rank.
+    /// The characters in the order of their code points, each with its rank by frequency.
     ranks: Vec<(char, u16)>,
     /// By rank: cost after any character.
-    single: &'a [u8],
-    /// By rank: cost of a follower that has no cost of its own, on top of `single`.
+    single: Vec<u8>,
+    /// By rank: cost of a follower that is not in the row, on top of `single`. Rare characters have
+    /// neither this nor a row.
     other: &'a [u8],
-    /// By rank: where in `pairs` the followers are.
-    rows: Vec<Range<u32>>,
-    pairs: &'a [u8],
+    /// By rank: the followers that cost less, see [`find`].
+    rows: Vec<&'a [u8]>,
 }
 
 /// The tables of all languages.
@@ -118,7 +117,8 @@ impl Model<'static> {
     /// The model of this program.
     pub(crate) fn get() -> &'static Model<'static> {
         static PARSED: OnceLock<Model<'static>> = OnceLock::new();
-        PARSED.get_or_init(|| Model::read(MODEL).expect("model.bin is as cargo xtask model made it"))
+        PARSED
+            .get_or_init(|| Model::read(MODEL).expect("model.bin is as cargo xtask model made it"))
     }
 }
 
@@ -137,17 +137,35 @@ impl<'a> Reader<'a> {
         Some(u16::from_le_bytes([bytes[0], bytes[1]]))
     }
 
-    fn u32(&mut self) -> Option<usize> {
-        let bytes = self.take(4)?;
-        let value = u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
-        usize::try_from(value).ok()
-    }
-
     fn chars(&mut self) -> Option<Vec<char>> {
         let count = self.u16()?;
         (0..count)
             .map(|_| char::from_u32(self.u16()?.into()))
             .collect()
+    }
+}
+
+impl<'a> Reader<'a> {
+    fn characters(&mut self, chars: Vec<char>) -> Option<Characters<'a>> {
+        let mut single = vec![self.take(1)?[0]];
+        // Costs rise with the ranks, so it is enough how many have each.
+        for cost in 0..=u8::MAX {
+            let count = self.u16()?;
+            single.extend((0..count).map(|_| cost));
+        }
+        let mut ranks: Vec<_> = chars.into_iter().zip(1..).collect();
+        ranks.sort_unstable();
+        let count = self.u16()?.into();
+        let other = self.take(count)?;
+        let lens = self.take(count * 2)?.chunks_exact(2);
+        let lens = lens.map(|len| u16::from_le_bytes([len[0], len[1]]).into());
+        let rows = lens.map(|len| self.take(len)).collect::<Option<_>>()?;
+        (single.len() == ranks.len() + 1).then_some(Characters {
+            ranks,
+            single,
+            other,
+            rows,
+        })
     }
 }
 
@@ -163,30 +181,7 @@ impl<'a> Model<'a> {
                     costs: from.take((chars.len() + 1).pow(2))?,
                     index: chars.into_iter().zip(1..).collect(),
                 },
-                Writing::Characters => {
-                    let count = chars.len() + 1;
-                    let mut ranks: Vec<_> = chars.into_iter().zip(1..).collect();
-                    ranks.sort_unstable();
-                    let single = from.take(count)?;
-                    let other = from.take(count)?;
-                    let lens = from.take(count * 2)?;
-                    let mut end = 0u32;
-                    let rows = lens.chunks_exact(2).map(|len| {
-                        let start = end;
-                        end += u32::from(u16::from_le_bytes([len[0], len[1]]));
-                        start..end
-                    });
-                    let rows = rows.collect();
-                    let len = from.u32()?;
-                    let pairs = from.take(len)?;
-                    Table::Characters(Characters {
-                        ranks,
-                        single,
-                        other,
-                        rows,
-                        pairs,
-                    })
-                }
+                Writing::Characters => Table::Characters(from.characters(chars)?),
             });
         }
         from.0.is_empty().then_some(Model { tables })
@@ -363,10 +358,14 @@ fn sign(c: char) -> u32 {
         '\\' | '|' | '"' | '<' | '>' | '?' | '*' | ':' => 14,
         ' '..='~' => 9,
         '\0'..='\u{1f}' | '\u{7f}'..='\u{9f}' => 26,
-        '’' | '–' | '«' | '»' | '“' | '”' | '„' | '‘' | '—' | '…' | '№' | '€' | '°' => 13,
-        '、' | '。' | '・' | '「' | '」' | '（' | '）' | '　' | '《' | '》' | '【' | '】' | '，' | '！' | '～' | '：'
-        | '？' | '·' | '－' | '＿' => 10,
-        '\u{ff00}'..='\u{ff5e}' | '『' | '』' | '〔' | '〕' | '〈' | '〉' | '①'..='⑳' => 12,
+        '’' | '–' | '«' | '»' | '“' | '”' | '„' | '‘' | '—' | '…' | '№' | '€' | '°' => {
+            13
+        }
+        '、' | '。' | '・' | '「' | '」' | '（' | '）' | '　' | '《' | '》' | '【' | '】'
+        | '，' | '！' | '～' | '：' | '？' | '·' | '－' | '＿' => 10,
+        '\u{ff00}'..='\u{ff5e}' | '『' | '』' | '〔' | '〕' | '〈' | '〉' | '①'..='⑳' => {
+            12
+        }
         '®' | '©' | '™' | '§' | '´' | '¡' | '¿' | 'º' | 'ª' | '²' | '³' => 15,
         '\u{a0}' => 16,
         // Lines and blocks, which DOS pages have for frames.
@@ -403,30 +402,46 @@ impl Characters<'_> {
         let Some(before) = before else {
             return single + BIT;
         };
-        let row = self.rows[usize::from(before)].clone();
-        let row = self.pairs.get(row.start as usize..row.end as usize);
-        find(row.unwrap_or_default(), this)
-            .unwrap_or_else(|| single + u32::from(self.other[usize::from(before)]))
+        let before = usize::from(before);
+        let other = self.other.get(before).copied().unwrap_or_default();
+        let row = self.rows.get(before).copied().unwrap_or_default();
+        let saved = find(row, this).map_or(0, |level| SAVED[level]);
+        (single + u32::from(other)).saturating_sub(saved)
     }
 }
 
-/// The cost of `rank` in a row: its distance from the one before in one byte or, from 0xC0 on, two;
-/// then the cost.
-fn find(row: &[u8], rank: u16) -> Option<u32> {
-    let mut at = 0u16;
-    let mut bytes = row.iter().copied();
-    while let Some(first) = bytes.next() {
-        let step = match first {
-            0xC0.. => u16::from(first - 0xC0) << 8 | u16::from(bytes.next()?),
-            _ => first.into(),
-        };
-        at = at.checked_add(step)?;
-        let cost = bytes.next()?;
-        if at >= rank {
-            return (at == rank).then(|| cost.into());
+/// What a follower in a row costs less than one that is not, by its level.
+pub(crate) const SAVED: [u32; 8] = [24, 40, 56, 72, 96, 120, 152, 192];
+
+/// The level of `rank` in a row.
+///
+/// A row is a string of bits, the highest of a byte first, filled up with ones. The first four say how
+/// many low bits there are. Each entry is its distance from the one before less one, in the code of
+/// Rice: as many ones as the high part says and a zero, then the low bits; and three bits for the
+/// level.
+fn find(row: &[u8], rank: u16) -> Option<usize> {
+    let low_bits = u32::from(row.first()? >> 4);
+    let mut at = -1i32;
+    let mut position = 4;
+    let end = row.len() * 8;
+    let bit = |position: usize| u32::from(row[position / 8] >> (7 - position % 8) & 1);
+    loop {
+        let mut distance = 0;
+        while position < end && bit(position) == 1 {
+            distance += 1;
+            position += 1;
+        }
+        let rest = low_bits as usize + 3;
+        if position + 1 + rest > end {
+            return None;
+        }
+        let tail = (position + 1..position + 1 + rest).fold(0, |tail, at| tail << 1 | bit(at));
+        position += 1 + rest;
+        at += i32::try_from(distance << low_bits | tail >> 3).ok()? + 1;
+        if at >= i32::from(rank) {
+            return (at == i32::from(rank)).then_some(tail as usize & 7);
         }
     }
-    None
 }
 
 fn unknown(c: char) -> u32 {
