@@ -100,7 +100,11 @@ fn sample() -> Zip {
                 .text()
                 .comment(b"a comment"),
         )
-        .add(Entry::new(b"dir/sub/x.bin").data(&[0, 13, 10, 26, 255]).mode(0o100755))
+        .add(
+            Entry::new(b"dir/sub/x.bin")
+                .data(&[0, 13, 10, 26, 255])
+                .mode(0o100755),
+        )
         .add(Entry::new(b"link").data(b"dir/Big.TXT").mode(0o120777))
         .add(Entry::new(b"UPPER.DOS").data(b"dos").dos(0x20))
         .add(Entry::new(b"read.only").data(b"ro").dos(0x21))
@@ -108,7 +112,11 @@ fn sample() -> Zip {
         .add(Entry::new(b"old;12").data(b"vms"))
         .add(Entry::new(b"ctrl\x01x").data(b"c"))
         .add(Entry::new("größe/ж文.txt".as_bytes()).data(b"utf8").utf8())
-        .add(Entry::new(b"times").data(b"t").unix_time(1_000_000_000, 1_100_000_000))
+        .add(
+            Entry::new(b"times")
+                .data(b"t")
+                .unix_time(1_000_000_000, 1_100_000_000),
+        )
 }
 
 /// Runs both programs in folders that are alike, and compares streams, status and folders.
@@ -126,7 +134,10 @@ fn same_with(program: &str, args: &[&str], variables: &[(&str, &str)], prepare: 
         let work = dir.path("work");
         fs::create_dir(&work).unwrap();
         fs::write(work.join("a.zip"), sample().bytes()).unwrap();
-        let archive = fs::File::options().write(true).open(work.join("a.zip")).unwrap();
+        let archive = fs::File::options()
+            .write(true)
+            .open(work.join("a.zip"))
+            .unwrap();
         archive.set_modified(std::time::UNIX_EPOCH).unwrap();
         prepare(&work);
         let mut tool = tool(binary);
@@ -281,9 +292,16 @@ fn files_that_are_there_are_treated_as_by_unzip() {
     }
     let there = |work: &Path| {
         fs::create_dir(work.join("dir")).unwrap();
-        for (name, time) in [("readme.txt", 100), ("dir/Big.TXT", 4_000_000_000), ("times", 1_000_000_000)] {
+        for (name, time) in [
+            ("readme.txt", 100),
+            ("dir/Big.TXT", 4_000_000_000),
+            ("times", 1_000_000_000),
+        ] {
             fs::write(work.join(name), "there").unwrap();
-            let file = fs::File::options().write(true).open(work.join(name)).unwrap();
+            let file = fs::File::options()
+                .write(true)
+                .open(work.join(name))
+                .unwrap();
             let time = std::time::UNIX_EPOCH + Duration::from_secs(time);
             file.set_modified(time).unwrap();
         }
@@ -319,7 +337,11 @@ fn archives_are_found_as_by_unzip() {
         return;
     }
     let more = |work: &Path| {
-        fs::write(work.join("b.zip"), Zip::new().add(Entry::new(b"b").data(b"b")).bytes()).unwrap();
+        fs::write(
+            work.join("b.zip"),
+            Zip::new().add(Entry::new(b"b").data(b"b")).bytes(),
+        )
+        .unwrap();
         fs::write(work.join("c.ZIP"), Zip::new().bytes()).unwrap();
         fs::write(work.join("bad.zip"), "this is no archive").unwrap();
         fs::create_dir(work.join("folder.zip")).unwrap();
@@ -361,7 +383,11 @@ fn variables_hold_options_as_for_unzip() {
     all("unzip", &["-l", "a.zip"], &[("UNZIP", "-q")]);
     all("unzip", &["-l-q", "a.zip"], &[("UNZIP", " -q ")]);
     all("unzip", &["a.zip"], &[("UNZIP", "-qq"), ("UNZIPOPT", "-l")]);
-    all("unzip", &["a.zip"], &[("UNZIP", "  "), ("UNZIPOPT", "-lqq")]);
+    all(
+        "unzip",
+        &["a.zip"],
+        &[("UNZIP", "  "), ("UNZIPOPT", "-lqq")],
+    );
     all("unzip", &["a.zip"], &[("UNZIP", "-d \"a folder\"")]);
     all("zipinfo", &["a.zip"], &[("ZIPINFO", "-1")]);
     all("unzip", &["-Z", "a.zip"], &[("ZIPINFOOPT", "-m")]);
@@ -399,7 +425,10 @@ fn mistakes_have_their_status() {
 fn at_terminal(program: &str, work: &Path, args: &str, typed: &str) -> Ran {
     let mut script = tool("script");
     script.args(["-qec", &format!("{program} {args}"), "/dev/null"]);
-    script.current_dir(work).stdin(Stdio::piped()).stdout(Stdio::piped());
+    script
+        .current_dir(work)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped());
     let mut child = script.stderr(Stdio::piped()).spawn().unwrap();
     let mut input = child.stdin.take().unwrap();
     input.write_all(typed.as_bytes()).unwrap();
@@ -445,7 +474,10 @@ fn questions_are_those_of_unzip() {
             fs::rename(&work, dir.path(folder)).unwrap();
             // What is typed is echoed wherever the terminal gets to it.
             let text = ran.out();
-            let questions = (text.matches("replace ").count(), text.matches("new name: ").count());
+            let questions = (
+                text.matches("replace ").count(),
+                text.matches("new name: ").count(),
+            );
             let invalid = text.matches("invalid response").count();
             results.push((ran.code, questions, invalid, tree));
         }
@@ -466,7 +498,15 @@ fn passwords_are_asked_for_at_the_terminal() {
         assert_eq!(made.code, 0, "{} {}", made.out(), made.stderr);
     };
     make(&["zip", "-q", "-P", "pass", "old.zip", "secret"]);
-    make(&["7zz", "a", "-bso0", "-ppass", "-mem=AES256", "aes.zip", "secret"]);
+    make(&[
+        "7zz",
+        "a",
+        "-bso0",
+        "-ppass",
+        "-mem=AES256",
+        "aes.zip",
+        "secret",
+    ]);
     for archive in ["old.zip", "aes.zip"] {
         let path = dir.path(archive);
         let path = path.to_str().unwrap();
@@ -474,11 +514,24 @@ fn passwords_are_asked_for_at_the_terminal() {
         let secret = fs::read(dir.path("work/secret")).unwrap();
         assert_eq!(secret, fs::read(dir.path("secret")).unwrap(), "{archive}");
         let wrong = dir.ours(&["-o", "-P", "wrong", path]).exits(82);
-        assert!(wrong.stderr.contains("   skipping: secret                  incorrect password\n"));
+        assert!(
+            wrong
+                .stderr
+                .contains("   skipping: secret                  incorrect password\n")
+        );
         dir.ours(&["-t", "-P", "pass", path]).exits(0);
-        let typed = at_terminal(OURS, &dir.path("work"), &format!("-o {path}"), "bad\npass\n");
+        let typed = at_terminal(
+            OURS,
+            &dir.path("work"),
+            &format!("-o {path}"),
+            "bad\npass\n",
+        );
         assert_eq!(typed.code, 0, "{}", typed.out());
-        assert!(typed.out().contains("] secret password: "), "{}", typed.out());
+        assert!(
+            typed.out().contains("] secret password: "),
+            "{}",
+            typed.out()
+        );
         assert!(typed.out().contains("password incorrect--reenter: "));
         assert!(!typed.out().contains("unable"));
     }
@@ -490,13 +543,25 @@ fn newer_methods_are_extracted() {
         return;
     }
     let dir = Dir::new();
-    let data: Vec<u8> = (0..20_000_u32).flat_map(|n| (n / 7).to_le_bytes()).collect();
+    let data: Vec<u8> = (0..20_000_u32)
+        .flat_map(|n| (n / 7).to_le_bytes())
+        .collect();
     fs::write(dir.path("data"), &data).unwrap();
-    for method in ["Copy", "Deflate", "Deflate64", "BZip2", "LZMA", "PPMd", "xz", "zstd"] {
+    for method in [
+        "Copy",
+        "Deflate",
+        "Deflate64",
+        "BZip2",
+        "LZMA",
+        "PPMd",
+        "xz",
+        "zstd",
+    ] {
         for encrypted in [false, true] {
             let name = format!("{method}-{encrypted}.zip");
             let mut make = command("7zz");
-            make.current_dir(dir.0.path()).args(["a", "-bso0", &format!("-mm={method}")]);
+            make.current_dir(dir.0.path())
+                .args(["a", "-bso0", &format!("-mm={method}")]);
             if encrypted {
                 make.args(["-ppass", "-mem=AES128"]);
             }
@@ -527,9 +592,15 @@ fn names_are_right_without_an_option() {
         for (bytes, entry, name) in [
             (&gbk_bytes[..], Entry::new(&gbk_bytes).dos(0x20), gbk),
             (&jis_bytes[..], Entry::new(&jis_bytes).dos(0x20), jis),
-            (mac.as_bytes(), Entry::new(mac.as_bytes()).mode(0o100644), mac),
+            (
+                mac.as_bytes(),
+                Entry::new(mac.as_bytes()).mode(0o100644),
+                mac,
+            ),
         ] {
-            let zip = Zip::new().add(entry.data(b"x")).add(Entry::new(b"a.txt").data(b"y"));
+            let zip = Zip::new()
+                .add(entry.data(b"x"))
+                .add(Entry::new(b"a.txt").data(b"y"));
             let path = dir.zip("n.zip", &zip);
             let work = dir.path("names");
             fs::create_dir(&work).unwrap();
@@ -538,9 +609,19 @@ fn names_are_right_without_an_option() {
             run(&mut ours).exits(0);
             assert!(work.join(name).is_file(), "{name} {locale}");
             let count = tree(&work, false).len();
-            assert_eq!(count, 1 + name.split('/').count(), "no extra folder: {name}");
-            let listed = run(tool(OURS).env("LC_ALL", locale).args(["-Z1", path.to_str().unwrap()]));
-            assert_eq!(listed.out(), format!("{name}\na.txt\n"), "the same in the list");
+            assert_eq!(
+                count,
+                1 + name.split('/').count(),
+                "no extra folder: {name}"
+            );
+            let listed = run(tool(OURS)
+                .env("LC_ALL", locale)
+                .args(["-Z1", path.to_str().unwrap()]));
+            assert_eq!(
+                listed.out(),
+                format!("{name}\na.txt\n"),
+                "the same in the list"
+            );
             let raw = run(tool(OURS).args(["-Z1", "--raw-names", path.to_str().unwrap()]));
             assert!(raw.stdout.starts_with(bytes), "{name}");
             fs::remove_dir_all(&work).unwrap();
@@ -553,7 +634,10 @@ fn encodings_can_be_said() {
     let dir = Dir::new();
     let bytes = b"\x83e\x83X\x83g.txt"; // katakana in CP932
     let dos = dir.zip("dos.zip", &Zip::new().add(Entry::new(bytes).dos(0x20)));
-    let unix = dir.zip("unix.zip", &Zip::new().add(Entry::new(bytes).mode(0o100644)));
+    let unix = dir.zip(
+        "unix.zip",
+        &Zip::new().add(Entry::new(bytes).mode(0o100644)),
+    );
     let (dos, unix) = (dos.to_str().unwrap(), unix.to_str().unwrap());
     let list = |args: &[&str]| dir.ours(&[&["-Z1"], args].concat()).exits(0).out();
     let katakana = "\u{30c6}\u{30b9}\u{30c8}.txt\n";
@@ -577,7 +661,10 @@ fn long_names_are_shortened_and_reported() {
     let dir = Dir::new();
     // 120 characters that grow to 360 bytes.
     let name = format!("{}.txt", "\u{6f22}".repeat(120));
-    let zip = dir.zip("a.zip", &Zip::new().add(Entry::new(name.as_bytes()).utf8().data(b"x")));
+    let zip = dir.zip(
+        "a.zip",
+        &Zip::new().add(Entry::new(name.as_bytes()).utf8().data(b"x")),
+    );
     let ran = dir.ours(&[zip.to_str().unwrap()]).exits(1);
     assert!(ran.stderr.contains("name too long"), "{}", ran.stderr);
     assert!(ran.stderr.contains(&name));
@@ -600,8 +687,16 @@ fn links_come_last() {
     assert!(tree(&dir.path("outside"), false).is_empty());
     assert_eq!(fs::read(dir.path("work/fine")).unwrap(), b"y");
     // Once more: now the link is there.
-    let again = dir.ours(&["-o", zip.to_str().unwrap(), "out/file"]).exits(2);
-    assert!(again.stderr.contains("leads out of the extraction directory"), "{}", again.stderr);
+    let again = dir
+        .ours(&["-o", zip.to_str().unwrap(), "out/file"])
+        .exits(2);
+    assert!(
+        again
+            .stderr
+            .contains("leads out of the extraction directory"),
+        "{}",
+        again.stderr
+    );
     assert!(tree(&dir.path("outside"), false).is_empty());
 }
 
@@ -623,7 +718,12 @@ fn limits_are_kept_before_anything_is_written() {
         dir.ours(&[args, &[zip]].concat()).exits(12);
         assert!(tree(&dir.path("work"), false).is_empty(), "{args:?}");
     }
-    let enough = ["--max-size=100001", "--max-ratio=2000", "--max-files=2", zip];
+    let enough = [
+        "--max-size=100001",
+        "--max-ratio=2000",
+        "--max-files=2",
+        zip,
+    ];
     dir.ours(&enough).exits(0);
 }
 
@@ -643,16 +743,32 @@ fn threads_change_nothing() {
     let dir = Dir::new();
     let zip = many()
         .add(Entry::new(b"d1/f1.txt").data(b"the second of this name"))
-        .add(Entry::new(b"big").data(&(0..2_500_000_u32).flat_map(|n| (n / 3).to_le_bytes()).collect::<Vec<u8>>()).deflate())
+        .add(
+            Entry::new(b"big")
+                .data(
+                    &(0..2_500_000_u32)
+                        .flat_map(|n| (n / 3).to_le_bytes())
+                        .collect::<Vec<u8>>(),
+                )
+                .deflate(),
+        )
         .add(Entry::new(b"bad").data(b"bad").crc(1));
     let zip = dir.zip("a.zip", &zip);
     let zip = zip.to_str().unwrap();
     let mut results = Vec::new();
     for threads in ["1", "2", "7"] {
-        let ran = dir.ours(&["-o", &format!("--threads={threads}"), zip]).exits(2);
+        let ran = dir
+            .ours(&["-o", &format!("--threads={threads}"), zip])
+            .exits(2);
         results.push((ran.out(), ran.stderr, tree(&dir.path("work"), false)));
-        let tested = dir.ours(&["-t", &format!("--threads={threads}"), zip]).exits(2);
-        assert!(tested.out().contains("testing: bad                      bad CRC"));
+        let tested = dir
+            .ours(&["-t", &format!("--threads={threads}"), zip])
+            .exits(2);
+        assert!(
+            tested
+                .out()
+                .contains("testing: bad                      bad CRC")
+        );
         fs::remove_dir_all(dir.path("work")).unwrap();
     }
     assert_eq!(results[0], results[1]);
@@ -661,8 +777,13 @@ fn threads_change_nothing() {
     assert_eq!(results[0].2[second].2, b"the second of this name");
     if has_unzip("threads_change_nothing") {
         fs::create_dir(dir.path("work")).unwrap();
-        let real = run(tool("unzip").current_dir(dir.path("work")).args(["-o", zip]));
-        assert_eq!((real.out(), real.stderr), (results[0].0.clone(), results[0].1.clone()));
+        let real = run(tool("unzip")
+            .current_dir(dir.path("work"))
+            .args(["-o", zip]));
+        assert_eq!(
+            (real.out(), real.stderr),
+            (results[0].0.clone(), results[0].1.clone())
+        );
         assert_eq!(tree(&dir.path("work"), false), results[0].2);
     }
 }
@@ -690,14 +811,30 @@ fn a_full_disk_loses_nothing() {
     }
     let small = Small(point);
     fs::write(small.0.join("a"), "what was there").unwrap();
-    let noise: Vec<u8> = (0..2 << 20).map(|n: u32| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
-    let zip = dir.zip("a.zip", &Zip::new().add(Entry::new(b"a").data(&noise)).add(Entry::new(b"b").data(&noise)));
+    let noise: Vec<u8> = (0..2 << 20)
+        .map(|n: u32| (n.wrapping_mul(2_654_435_761) >> 13) as u8)
+        .collect();
+    let zip = dir.zip(
+        "a.zip",
+        &Zip::new()
+            .add(Entry::new(b"a").data(&noise))
+            .add(Entry::new(b"b").data(&noise)),
+    );
     let mut ours = tool(OURS);
     ours.args(["-o", "-d"]).arg(&small.0).arg(&zip);
     let ran = run(&mut ours).exits(50);
-    assert!(ran.stderr.contains("write error (disk full?).  Continue? (y/n/^C) "), "{}", ran.stderr);
+    assert!(
+        ran.stderr
+            .contains("write error (disk full?).  Continue? (y/n/^C) "),
+        "{}",
+        ran.stderr
+    );
     assert_eq!(fs::read(small.0.join("a")).unwrap(), b"what was there");
-    assert_eq!(fs::read_dir(&small.0).unwrap().count(), 1, "no partial file");
+    assert_eq!(
+        fs::read_dir(&small.0).unwrap().count(),
+        1,
+        "no partial file"
+    );
 }
 
 #[test]
@@ -707,7 +844,7 @@ fn folders_that_cannot_be_written_to_are_reported() {
     }
     let dir = Dir::new();
     let zip = dir.zip("a.zip", &sample());
-    let locked = PathBuf::from(tempfile::tempdir().unwrap().keep());
+    let locked = tempfile::tempdir().unwrap().keep();
     fs::set_permissions(&locked, fs::Permissions::from_mode(0o555)).unwrap();
     let copy = locked.with_extension("zip");
     fs::copy(&zip, &copy).unwrap();
@@ -725,7 +862,11 @@ fn folders_that_cannot_be_written_to_are_reported() {
         false => tool(tool_copy.to_str().unwrap()),
     };
     let ran = run(ours.arg("-d").arg(&locked).arg(&copy)).exits(50);
-    assert!(ran.stderr.contains("error:  cannot create "), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("error:  cannot create "),
+        "{}",
+        ran.stderr
+    );
     assert!(ran.stderr.contains("Permission denied"), "{}", ran.stderr);
     fs::remove_dir(&locked).unwrap();
     fs::remove_file(&copy).unwrap();
@@ -735,7 +876,9 @@ fn folders_that_cannot_be_written_to_are_reported() {
 #[test]
 fn an_interrupt_leaves_whole_files_only() {
     let dir = Dir::new();
-    let noise: Vec<u8> = (0..16 << 20).map(|n: u32| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    let noise: Vec<u8> = (0..16 << 20)
+        .map(|n: u32| (n.wrapping_mul(2_654_435_761) >> 13) as u8)
+        .collect();
     let mut zip = Zip::new();
     for i in 0..8_u8 {
         zip = zip.add(Entry::new(&[b'a' + i]).data(&noise));
@@ -754,12 +897,19 @@ fn an_interrupt_leaves_whole_files_only() {
     let pid = child.id().to_string();
     run(command("kill").args(["-INT", &pid]));
     let code = child.wait().unwrap().code();
-    let left: Vec<PathBuf> = fs::read_dir(&work).unwrap().map(|e| e.unwrap().path()).collect();
+    let left: Vec<PathBuf> = fs::read_dir(&work)
+        .unwrap()
+        .map(|e| e.unwrap().path())
+        .collect();
     // It may have been faster than the signal.
     assert!(matches!(code, Some(80 | 0)), "{code:?}");
     for path in left {
         let content = fs::read(&path).unwrap();
-        assert!(content == noise || content == b"what was there", "{}", path.display());
+        assert!(
+            content == noise || content == b"what was there",
+            "{}",
+            path.display()
+        );
         assert!(!path.to_str().unwrap().contains(".unzip-cjk"));
     }
 }
@@ -767,13 +917,27 @@ fn an_interrupt_leaves_whole_files_only() {
 #[test]
 fn a_closed_pipe_ends_it_quietly() {
     let dir = Dir::new();
-    let zip = dir.zip("a.zip", &Zip::new().add(Entry::new(b"a").data(&vec![b'x'; 4 << 20])));
-    let shell = format!("'{OURS}' -p '{}' | head -c 10; echo ${{PIPESTATUS[0]}}", zip.display());
+    let zip = dir.zip(
+        "a.zip",
+        &Zip::new().add(Entry::new(b"a").data(&vec![b'x'; 4 << 20])),
+    );
+    let shell = format!(
+        "'{OURS}' -p '{}' | head -c 10; echo ${{PIPESTATUS[0]}}",
+        zip.display()
+    );
     let ran = run(tool("bash").args(["-c", &shell]));
-    assert_eq!((ran.out(), ran.stderr), ("xxxxxxxxxx141\n".into(), String::new()));
+    assert_eq!(
+        (ran.out(), ran.stderr),
+        ("xxxxxxxxxx141\n".into(), String::new())
+    );
     let full = format!("'{OURS}' -p '{}' > /dev/full", zip.display());
     let ran = run(tool("bash").args(["-c", &full])).exits(50);
-    assert!(ran.stderr.contains("standard output: No space left on device"), "{}", ran.stderr);
+    assert!(
+        ran.stderr
+            .contains("standard output: No space left on device"),
+        "{}",
+        ran.stderr
+    );
 }
 
 #[test]

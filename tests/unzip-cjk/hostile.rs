@@ -49,7 +49,12 @@ fn one(tool: &str, top: &Path, name: &str, bytes: &[u8], must: Must) {
         )
         .replace(if option == "-Zv" { "-P p" } else { "\0" }, "");
         let ran = run(command("bash").args(["-c", &words]).current_dir(&target));
-        assert!(ran.code < 101, "{name} {option}: {} {}", ran.code, ran.stderr);
+        assert!(
+            ran.code < 101,
+            "{name} {option}: {} {}",
+            ran.code,
+            ran.stderr
+        );
         assert!(!ran.stderr.contains("panicked"), "{name}: {}", ran.stderr);
         if option == "-o" && must == Must::Refuse {
             assert_eq!(ran.code, 12, "{name}: {}", ran.stderr);
@@ -62,7 +67,11 @@ fn one(tool: &str, top: &Path, name: &str, bytes: &[u8], must: Must) {
         .map(|entry| entry.unwrap().path())
         .collect();
     assert_eq!(around.len(), 2, "{name} got out: {around:?}");
-    assert_eq!(fs::read(home.join("canary")).unwrap(), b"untouched", "{name}");
+    assert_eq!(
+        fs::read(home.join("canary")).unwrap(),
+        b"untouched",
+        "{name}"
+    );
     assert!(!Path::new("/tmp/unzip-cjk-escaped").exists(), "{name}");
     fs::remove_dir_all(&home).unwrap();
 }
@@ -107,7 +116,11 @@ fn archives() -> Vec<(String, Vec<u8>, Must)> {
         b"..\x83\x5cescaped",
     ] {
         let label = format!("name {}", name.escape_ascii());
-        add(&label, Zip::new().add(Entry::new(name).data(b"x")).bytes(), Must::End);
+        add(
+            &label,
+            Zip::new().add(Entry::new(name).data(b"x")).bytes(),
+            Must::End,
+        );
         let dos = Zip::new().add(Entry::new(name).data(b"x").dos(0x20));
         add(&format!("{label}, DOS"), dos.bytes(), Must::End);
     }
@@ -119,7 +132,9 @@ fn archives() -> Vec<(String, Vec<u8>, Must)> {
         ("link to itself", b"l", b"l/x"),
         ("link with a NUL", b"..\0x", b"l/escaped"),
     ] {
-        let zip = Zip::new().add(link(b"l", to)).add(Entry::new(through).data(b"x"));
+        let zip = Zip::new()
+            .add(link(b"l", to))
+            .add(Entry::new(through).data(b"x"));
         add(label, zip.bytes(), Must::End);
     }
     let chain = Zip::new()
@@ -134,7 +149,11 @@ fn archives() -> Vec<(String, Vec<u8>, Must)> {
         .add(link(b"same", b"../canary"))
         .add(Entry::new(b"same").data(b"2"))
         .add(Entry::new(b"same/x").data(b"3"));
-    add("file, link and folder of one name", twice.bytes(), Must::End);
+    add(
+        "file, link and folder of one name",
+        twice.bytes(),
+        Must::End,
+    );
     // Bombs.
     let zeros = Entry::new(b"0").data(&vec![0; 1 << 20]).deflate();
     let mut overlap = Zip::new().add(zeros.clone());
@@ -143,7 +162,11 @@ fn archives() -> Vec<(String, Vec<u8>, Must)> {
         entry.name = format!("{i}").into_bytes();
         overlap = overlap.add(entry);
     }
-    add("500 entries of the same data", overlap.bytes(), Must::Refuse);
+    add(
+        "500 entries of the same data",
+        overlap.bytes(),
+        Must::Refuse,
+    );
     let quoted = Zip::new()
         .add(Entry::new(b"a").data(&vec![1; 5000]))
         .add(Entry::new(b"b").data(&vec![2; 5000]).moved(-4000));
@@ -180,19 +203,35 @@ fn archives() -> Vec<(String, Vec<u8>, Must)> {
     entry.claimed = Some(0xFFFF_FFF0);
     add("LZMA with 4 GiB", Zip::new().add(entry).bytes(), Must::End);
     let zstd = [0x28, 0xB5, 0x2F, 0xFD, 0x00, 0xFF, 1, 0, 0, 0, 0];
-    add("zstd with a huge window", Zip::new().add(Entry::new(b"a").packed(93, &zstd)).bytes(), Must::End);
+    add(
+        "zstd with a huge window",
+        Zip::new().add(Entry::new(b"a").packed(93, &zstd)).bytes(),
+        Must::End,
+    );
     let ppmd = [0xFF, 0xFF, 0, 0, 0, 0, 0, 0, 0, 0];
-    add("PPMd of the greatest order", Zip::new().add(Entry::new(b"a").packed(98, &ppmd)).bytes(), Must::End);
+    add(
+        "PPMd of the greatest order",
+        Zip::new().add(Entry::new(b"a").packed(98, &ppmd)).bytes(),
+        Must::End,
+    );
     // Encryption that cannot be.
     for method in [0, 8, 99] {
         let mut entry = Entry::new(b"a").packed(method, b"short");
         entry.flags = 1;
-        add(&format!("encrypted, cut, method {method}"), Zip::new().add(entry).bytes(), Must::End);
+        add(
+            &format!("encrypted, cut, method {method}"),
+            Zip::new().add(entry).bytes(),
+            Must::End,
+        );
     }
     let mut aes = Entry::new(b"a").packed(99, &[7; 40]);
     aes.flags = 1;
     let aes = aes.extra(&[1, 0x99, 7, 0, 2, 0, b'A', b'E', 9, 8, 0]);
-    add("AES of an unknown strength", Zip::new().add(aes).bytes(), Must::End);
+    add(
+        "AES of an unknown strength",
+        Zip::new().add(aes).bytes(),
+        Must::End,
+    );
     // End records.
     let plain = || Zip::new().add(Entry::new(b"a").data(b"x"));
     let with = |change: &dyn Fn(&mut Zip)| {
@@ -200,13 +239,33 @@ fn archives() -> Vec<(String, Vec<u8>, Must)> {
         change(&mut zip);
         zip.bytes()
     };
-    add("65535 entries that are not there", with(&|z| z.count = Some(65535)), Must::End);
-    add("a directory of 4 GiB", with(&|z| z.size = Some(0xFFFF_FFFE)), Must::End);
-    add("a directory at 4 GiB", with(&|z| z.offset = Some(0xFFFF_FFFE)), Must::End);
+    add(
+        "65535 entries that are not there",
+        with(&|z| z.count = Some(65535)),
+        Must::End,
+    );
+    add(
+        "a directory of 4 GiB",
+        with(&|z| z.size = Some(0xFFFF_FFFE)),
+        Must::End,
+    );
+    add(
+        "a directory at 4 GiB",
+        with(&|z| z.offset = Some(0xFFFF_FFFE)),
+        Must::End,
+    );
     add("a directory at 0", with(&|z| z.offset = Some(0)), Must::End);
     add("disk 7", with(&|z| z.disk = 7), Must::End);
-    add("bytes before it", with(&|z| z.prefix = vec![b'M'; 5000]), Must::End);
-    add("an end record in the comment", plain().comment(&Zip::new().bytes()).bytes(), Must::End);
+    add(
+        "bytes before it",
+        with(&|z| z.prefix = vec![b'M'; 5000]),
+        Must::End,
+    );
+    add(
+        "an end record in the comment",
+        plain().comment(&Zip::new().bytes()).bytes(),
+        Must::End,
+    );
     let mut wide = plain().zip64().bytes();
     let at = wide.len() - 22 - 20;
     wide[at + 8..at + 16].fill(0xFF);
@@ -244,8 +303,18 @@ fn archives() -> Vec<(String, Vec<u8>, Must)> {
     }
     add("nothing", Vec::new(), Must::End);
     let long = vec![b'n'; 65000];
-    add("a name of 65 000 bytes", Zip::new().add(Entry::new(&long).data(b"x")).bytes(), Must::End);
+    add(
+        "a name of 65 000 bytes",
+        Zip::new().add(Entry::new(&long).data(b"x")).bytes(),
+        Must::End,
+    );
     let deep = b"d/".repeat(20_000);
-    add("20 000 folders deep", Zip::new().add(Entry::new(&[&deep[..], b"f"].concat()).data(b"x")).bytes(), Must::End);
+    add(
+        "20 000 folders deep",
+        Zip::new()
+            .add(Entry::new(&[&deep[..], b"f"].concat()).data(b"x"))
+            .bytes(),
+        Must::End,
+    );
     all
 }

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::workspace::{Scratch, build_release, find_program};
-use crate::{Result, demo_blocksync, demo_dupes, demo_sparse_dd, setup};
+use crate::{Result, demo_blocksync, demo_dupes, demo_sparse_dd, demo_unzip_cjk, setup};
 
 /// A tool's demo.
 type Demo = fn(&Stage) -> Result;
@@ -21,6 +21,7 @@ pub(crate) const DEMOS: &[(&str, Demo)] = &[
     ("sparse-dd", demo_sparse_dd::run),
     ("blocksync", demo_blocksync::run),
     ("dupes", demo_dupes::run),
+    ("unzip-cjk", demo_unzip_cjk::run),
 ];
 
 /// Builds the tools and shows those that are named, or all.

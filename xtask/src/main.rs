@@ -11,6 +11,7 @@ mod bench_blkcore;
 mod bench_blocksync;
 mod bench_dupes;
 mod bench_sparse_dd;
+mod bench_unzip_cjk;
 mod check;
 mod completions;
 mod delay;
@@ -18,6 +19,7 @@ mod demo;
 mod demo_blocksync;
 mod demo_dupes;
 mod demo_sparse_dd;
+mod demo_unzip_cjk;
 mod install;
 mod lexer;
 mod licences;
@@ -31,6 +33,7 @@ mod options;
 mod setup;
 mod test;
 mod workspace;
+mod zip_suites;
 
 /// What `model` measures, out of the tool itself.
 #[allow(dead_code)] // The tool uses the rest of it.
@@ -99,6 +102,12 @@ pub(crate) const COMMANDS: &[Command] = &[
         operands: "[--runs=N] [--cold] [--dir=DIR] [--write] [CRATE]...",
         summary: "measure the tools side by side with installed peers",
         run: bench::run,
+    },
+    Command {
+        name: "zip-suites",
+        operands: "DIR...",
+        summary: "compare unzip-cjk with unzip on trees of real archives",
+        run: zip_suites::run,
     },
 ];
 

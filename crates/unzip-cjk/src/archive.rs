@@ -192,8 +192,7 @@ impl End {
             return Ok(Zip64::Broken);
         };
         let disks = u32_at(&locator, 16);
-        if locator[..4] != LOCATOR_64
-            || (self.disk != 0xFFFF && self.disk != disks.wrapping_sub(1))
+        if locator[..4] != LOCATOR_64 || (self.disk != 0xFFFF && self.disk != disks.wrapping_sub(1))
         {
             return Ok(Zip64::Fine);
         }

@@ -368,7 +368,8 @@ pub(crate) fn parse(
             Short('X') => p.count(&mut o.owners),
             Short('z') => p.count(&mut o.comment),
             Short('Z') => {
-                let said = "error:  -Z must be first option for ZipInfo mode (check UNZIP variable?)\n";
+                let said =
+                    "error:  -Z must be first option for ZipInfo mode (check UNZIP variable?)\n";
                 return Err(Wrong::Said(said.into()));
             }
             Short(':') => p.count(&mut o.dot_dot),
@@ -396,9 +397,8 @@ pub(crate) fn parse(
     if let Some(unknown) = unknown {
         return Err(Wrong::Usage(unknown));
     }
-    let exclusive = (o.pipe && (o.test || o.update))
-        || (o.test && o.update)
-        || (o.freshen && o.overwrite_none);
+    let exclusive =
+        (o.pipe && (o.test || o.update)) || (o.test && o.update) || (o.freshen && o.overwrite_none);
     if exclusive {
         let said = "error:  -fn or any combination of -c, -l, -p, -t, -u and -v options invalid\n";
         return Err(Wrong::Said(said.into()));
@@ -543,21 +543,41 @@ mod tests {
         let o = options("-dout a.zip", None);
         assert_eq!((o.folder, o.all_members), (Some("out".into()), true));
         let o = options("a.zip -d out m1", None);
-        assert_eq!((o.folder, o.members), (Some("out".into()), vec!["m1".into()]));
+        assert_eq!(
+            (o.folder, o.members),
+            (Some("out".into()), vec!["m1".into()])
+        );
         let o = options("-P -x a.zip", Some("-P \"a \\\"b\""));
         assert_eq!(o.password, Some(b"a \"b".to_vec()));
     }
 
     #[test]
     fn what_is_refused() {
-        for line in ["-d", "-d -o a", "-do -dp a", "-ct a", "-fn a", "-l -Z a", "-P"] {
-            assert!(matches!(run_with(line, None), Err(Wrong::Said(_))), "{line}");
+        for line in [
+            "-d",
+            "-d -o a",
+            "-do -dp a",
+            "-ct a",
+            "-fn a",
+            "-l -Z a",
+            "-P",
+        ] {
+            assert!(
+                matches!(run_with(line, None), Err(Wrong::Said(_))),
+                "{line}"
+            );
         }
         for line in ["-l", "-? a", "--threads=0 a", "--max-size a", "--nothing a"] {
-            assert!(matches!(run_with(line, None), Err(Wrong::Usage(_))), "{line}");
+            assert!(
+                matches!(run_with(line, None), Err(Wrong::Usage(_))),
+                "{line}"
+            );
         }
         assert!(matches!(run_with("", Some("-q")), Ok(Request::Help)));
         assert!(matches!(run_with("-v", None), Ok(Request::Version)));
-        assert!(matches!(run_with("--max-size=1K --threads 2 -- -a", None), Ok(Request::Run(_))));
+        assert!(matches!(
+            run_with("--max-size=1K --threads 2 -- -a", None),
+            Ok(Request::Run(_))
+        ));
     }
 }

@@ -30,8 +30,15 @@ pub(crate) fn attributes(entry: &Entry, umask: u32) -> Attributes {
                 is_link: false,
             };
         }
-        host::UNIX | host::VMS | host::ACORN | host::ATARI | host::ATHEOS | host::BEOS
-        | host::QDOS | host::TANDEM | host::THEOS => {
+        host::UNIX
+        | host::VMS
+        | host::ACORN
+        | host::ATARI
+        | host::ATHEOS
+        | host::BEOS
+        | host::QDOS
+        | host::TANDEM
+        | host::THEOS => {
             let mode = match extra_mode(entry) {
                 Some(Some(mode)) if high == 0 => Some(mode),
                 Some(None) if high == 0 => None,

@@ -85,7 +85,11 @@ pub(crate) fn dos_to_seconds(time: u32) -> i64 {
     // SAFETY: `tm` is valid; mktime writes only to it.
     let seconds = unsafe { libc::mktime(&mut tm) };
     // Before 1970, which a DOS time is not, Info-ZIP says the last second of 31 bits.
-    if seconds < 0 { i32::MAX.into() } else { seconds }
+    if seconds < 0 {
+        i32::MAX.into()
+    } else {
+        seconds
+    }
 }
 
 #[cfg(test)]
@@ -97,7 +101,10 @@ mod tests {
         let dos = (44 << 25) | (7 << 21) | (15 << 16) | (12 << 11) | (34 << 5) | 28;
         let seconds = dos_to_seconds(dos);
         assert_eq!(Calendar::local(seconds), Some(Calendar::from_dos(dos)));
-        assert_eq!(Calendar::utc(0).map(|c| (c.year, c.month, c.day)), Some((1970, 1, 1)));
+        assert_eq!(
+            Calendar::utc(0).map(|c| (c.year, c.month, c.day)),
+            Some((1970, 1, 1))
+        );
         assert_eq!(Calendar::utc(i64::MAX), None);
     }
 }

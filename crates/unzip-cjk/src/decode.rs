@@ -219,11 +219,7 @@ impl Source<'_> {
     }
 
     /// Inflates at once; `None` if that does not work out and has to be done bit by bit.
-    fn whole(
-        &self,
-        scratch: &mut Scratch,
-        sink: &mut dyn Sink,
-    ) -> Result<Option<Decoded>, Fault> {
+    fn whole(&self, scratch: &mut Scratch, sink: &mut dyn Sink) -> Result<Option<Decoded>, Fault> {
         let local = self.local;
         // Room for one byte, since libdeflate takes none for no room.
         let (packed, plain) = (local.packed as usize, local.size as usize);
@@ -248,13 +244,11 @@ impl Source<'_> {
         let mut plain = std::mem::take(&mut scratch.plain);
         let mut filled = 0;
         let result = self.inflate_into(scratch, &mut plain, &mut filled, &mut |piece| {
-            meter.pass(piece).map(|()| None)
+            meter.pass(piece)
         });
         let result = match result {
             Ok(()) => meter.pass(&plain[..filled]),
-            Err(Fault::Invalid) => {
-                meter.broken(&plain[..filled]).and(Err(Fault::Invalid))
-            }
+            Err(Fault::Invalid) => meter.broken(&plain[..filled]).and(Err(Fault::Invalid)),
             Err(fault) => Err(fault),
         };
         scratch.plain = plain;
@@ -268,7 +262,7 @@ impl Source<'_> {
         scratch: &mut Scratch,
         plain: &mut Vec<u8>,
         filled: &mut usize,
-        full: &mut dyn FnMut(&mut Vec<u8>) -> Result<Option<()>, Fault>,
+        full: &mut dyn FnMut(&mut Vec<u8>) -> Result<(), Fault>,
     ) -> Result<(), Fault> {
         let local = self.local;
         scratch.stream.reset(false);
@@ -352,7 +346,7 @@ impl Source<'_> {
                 full_in
                     .send((whole, len, false))
                     .map_err(|_| Fault::Stopped)?;
-                Ok(None)
+                Ok(())
             });
             let broken = inflated.is_err();
             let _ = full_in.send((plain, filled, broken)); // as above
@@ -388,12 +382,7 @@ impl Source<'_> {
         })
     }
 
-    fn copy(
-        &self,
-        feed: &mut Feed,
-        window: &mut [u8],
-        meter: &mut Meter,
-    ) -> Result<(), Fault> {
+    fn copy(&self, feed: &mut Feed, window: &mut [u8], meter: &mut Meter) -> Result<(), Fault> {
         let mut reader = open(feed, self.password)?;
         loop {
             let mut filled = 0;

@@ -93,10 +93,7 @@ impl Entry {
 
     pub(crate) fn is_volume_label(&self) -> bool {
         self.external & 8 != 0
-            && matches!(
-                self.host,
-                host::FAT | host::HPFS | host::NTFS | host::ATARI
-            )
+            && matches!(self.host, host::FAT | host::HPFS | host::NTFS | host::ATARI)
     }
 
     /// The size without the header of an encrypted entry, as lists show it.

@@ -76,14 +76,11 @@ pub(crate) fn unix(extra: &[u8], central: bool, dos_time: u32) -> Unix {
                     found.accessed = seconds(data, at);
                 }
             }
-            UNIX_16 => {
-                if rank <= 1 {
-                    rank = 1;
-                    found.owner = None;
-                    if data.len() == 4 {
-                        let owner = (u16_at(data, 0).into(), u16_at(data, 2).into());
-                        found.owner = Some(owner);
-                    }
+            UNIX_16 if rank <= 1 => {
+                rank = 1;
+                found.owner = None;
+                if data.len() == 4 {
+                    found.owner = Some((u16_at(data, 0).into(), u16_at(data, 2).into()));
                 }
             }
             UNIX_ANY => {
@@ -139,7 +136,12 @@ pub(crate) fn ntfs(extra: &[u8]) -> Option<((i64, u32), (i64, u32))> {
         return None;
     }
     let modified = time(0)?;
-    Some((modified, time(8).filter(|_| u64_at(times, 8) != 0).unwrap_or(modified)))
+    Some((
+        modified,
+        time(8)
+            .filter(|_| u64_at(times, 8) != 0)
+            .unwrap_or(modified),
+    ))
 }
 
 #[cfg(test)]

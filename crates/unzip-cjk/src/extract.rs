@@ -158,7 +158,12 @@ impl<'a> Extraction<'a> {
         if self.target.is_some() {
             return None;
         }
-        let mut path = self.options.folder.as_deref().unwrap_or_default().as_bytes();
+        let mut path = self
+            .options
+            .folder
+            .as_deref()
+            .unwrap_or_default()
+            .as_bytes();
         if path.len() > 1 {
             path = path.strip_suffix(b"/").unwrap_or(path);
         }
@@ -298,7 +303,11 @@ impl<'a> Extraction<'a> {
         let s = |n: u64| if n == 1 { "" } else { "s" };
         let skipped = choice.skipped;
         say.out(if worst != status::OK {
-            let kind = if worst == status::WARNING { "warning-" } else { "" };
+            let kind = if worst == status::WARNING {
+                "warning-"
+            } else {
+                ""
+            };
             text!("At least one ", kind, "error was detected in ", name, ".\n")
         } else if good == 0 {
             text!("Caution:  zero files tested in ", name, ".\n")

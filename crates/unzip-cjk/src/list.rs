@@ -77,7 +77,11 @@ pub(crate) fn list(
     if !status::check_end_signature(directory, end, say) {
         status = status::WARNING;
     }
-    if members == 0 { status::NOT_FOUND } else { status }
+    if members == 0 {
+        status::NOT_FOUND
+    } else {
+        status
+    }
 }
 
 fn short_line(entry: &Entry) -> String {

@@ -90,10 +90,7 @@ impl<'a> Headers<'a> {
         if head.len() < 30 {
             return Err(Missing::Cut);
         }
-        let (name, extra) = (
-            usize::from(u16_at(head, 26)),
-            usize::from(u16_at(head, 28)),
-        );
+        let (name, extra) = (usize::from(u16_at(head, 26)), usize::from(u16_at(head, 28)));
         let mut local = Local {
             flags: u16_at(head, 6),
             method: u16_at(head, 8),

@@ -1,10 +1,10 @@
 //! The names of entries as this run uses them.
 
+use crate::TOOL;
 use crate::args::Options;
 use crate::directory::{Entry, FLAG_UTF8, host};
-use crate::names::{self, Charset, Locale, Verdict};
-use crate::TOOL;
 use crate::names::How;
+use crate::names::{self, Charset, Locale, Verdict};
 use std::ffi::OsStr;
 use std::fmt::Write;
 use std::os::unix::ffi::OsStrExt;
@@ -28,7 +28,9 @@ impl Found {
             && verdict.confidence < GUESS
         {
             let charset = verdict.charset.name();
-            let line = format!("{archive}: names taken for {charset}, but this is a guess (see -l --guess)");
+            let line = format!(
+                "{archive}: names taken for {charset}, but this is a guess (see -l --guess)"
+            );
             cli::diag::report(TOOL, line);
         }
         if self.escaped > 0 {
@@ -87,13 +89,7 @@ pub(crate) fn name(entries: &mut [Entry], options: &Options) -> Found {
 fn is_lowered(entry: &Entry, options: &Options) -> bool {
     let one_case = matches!(
         entry.host,
-        host::FAT
-            | host::CPM
-            | host::VM_CMS
-            | host::MVS
-            | host::TANDEM
-            | host::TOPS20
-            | host::VMS
+        host::FAT | host::CPM | host::VM_CMS | host::MVS | host::TANDEM | host::TOPS20 | host::VMS
     );
     let asked = options.lower > 1 || (options.lower == 1 && one_case);
     asked && !entry.is_volume_label() && options.zipinfo.is_none()

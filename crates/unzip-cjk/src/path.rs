@@ -101,7 +101,8 @@ fn remove_version(name: &mut Vec<u8>) {
 /// Adds `,xxx` with the file type, in place of one that is there.
 fn add_acorn_type(name: &mut Vec<u8>, local_extra: &[u8]) {
     let spark = extra::blocks(local_extra).find_map(|(id, data)| {
-        let right = id == extra::SPARK && matches!(data.len(), 20 | 24) && data.starts_with(b"ARC0");
+        let right =
+            id == extra::SPARK && matches!(data.len(), 20 | 24) && data.starts_with(b"ARC0");
         right.then(|| u32_at(data, 4))
     });
     let Some(mut load) = spark else { return };

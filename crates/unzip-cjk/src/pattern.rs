@@ -259,7 +259,12 @@ mod tests {
 
     #[test]
     fn wild() {
-        for (pattern, wild) in [("a.zip", false), ("a*.zip", true), ("a\\*", false), ("[", true)] {
+        for (pattern, wild) in [
+            ("a.zip", false),
+            ("a*.zip", true),
+            ("a\\*", false),
+            ("[", true),
+        ] {
             assert_eq!(is_wild(pattern.as_ref()), wild, "{pattern}");
         }
     }

@@ -202,7 +202,9 @@ impl<'r, 'x> Run<'r, 'x> {
                 if !done {
                     break;
                 }
-                let Some(slot) = self.slots.pop_front() else { break };
+                let Some(slot) = self.slots.pop_front() else {
+                    break;
+                };
                 self.first += 1;
                 wait = false;
                 if !self.stopped {
@@ -300,7 +302,9 @@ impl<'r, 'x> Run<'r, 'x> {
         for again in [false, true] {
             match self.headers.read(entry, at) {
                 Ok(local) => return Ok(local),
-                Err(Missing::OtherSignature) => steps.push(Step::Err(bad_offset("local header sig", asked))),
+                Err(Missing::OtherSignature) => {
+                    steps.push(Step::Err(bad_offset("local header sig", asked)))
+                }
                 Err(Missing::BeyondEnd) => {
                     let block = at / 8192 * 8192;
                     match block >= self.archive.len && !again {
@@ -318,7 +322,9 @@ impl<'r, 'x> Run<'r, 'x> {
                 }
                 Err(Missing::Read(e)) => {
                     let why = cli::diag::system_text(&e);
-                    steps.push(Step::Err(format!("error:  zipfile read error\n        {why}\n").into()));
+                    steps.push(Step::Err(
+                        format!("error:  zipfile read error\n        {why}\n").into(),
+                    ));
                     steps.push(Step::Raise(status::SEVERE));
                     return Err(Skip);
                 }
@@ -375,9 +381,7 @@ impl<'r, 'x> Run<'r, 'x> {
             steps.push(Step::Raise(status::WARNING));
         }
         let is_utf8 = entry.flags & FLAG_UTF8 != 0 || self.x.options.unicode >= 2;
-        if !is_utf8
-            && let Field::Warning(words) = unicode_path::field(&local.extra, &local.name)
-        {
+        if !is_utf8 && let Field::Warning(words) = unicode_path::field(&local.extra, &local.name) {
             steps.push(Step::Err(words.into()));
         }
         let other = unicode_path::resolved(&local.extra, &local.name, is_utf8);
@@ -547,7 +551,11 @@ impl<'r, 'x> Run<'r, 'x> {
             return Err(Skip);
         }
         let mapped = map(&name, options, &job.local.extra);
-        let prefix = if absolute { b"/".to_vec() } else { self.x.prefix.clone() };
+        let prefix = if absolute {
+            b"/".to_vec()
+        } else {
+            self.x.prefix.clone()
+        };
         let path = mapped.shown(&prefix);
         let mode = attributes(entry, self.x.umask);
         let folder = self.folders(&mapped, &name, &prefix, mode, renamed, absolute, steps);
@@ -580,7 +588,11 @@ impl<'r, 'x> Run<'r, 'x> {
         }
         if mapped.file.is_empty() {
             let name = shown(&name);
-            steps.push(Step::Err(text!("mapname:  conversion of ", name, " failed\n")));
+            steps.push(Step::Err(text!(
+                "mapname:  conversion of ",
+                name,
+                " failed\n"
+            )));
             steps.push(Step::Raise(status::ERROR));
             return Err(Skip);
         }

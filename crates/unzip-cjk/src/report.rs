@@ -85,7 +85,9 @@ impl<'r> Run<'r, '_> {
     }
 
     fn existing(&mut self, task: Task<'r>) {
-        let Some(destination) = &task.job.destination else { return };
+        let Some(destination) = &task.job.destination else {
+            return;
+        };
         match self.decide(&task, &destination.place, &destination.stamps) {
             Ok(Decision::Skip) => {}
             Ok(Decision::Replace) => {
@@ -143,10 +145,14 @@ impl<'r> Run<'r, '_> {
                 false => " with no real file",
             };
             let name = shown(&task.shown);
-            self.say
-                .out(text!(name, " exists and is a symbolic link", nothing, ".\n"));
+            self.say.out(text!(
+                name,
+                " exists and is a symbolic link",
+                nothing,
+                ".\n"
+            ));
         }
-        let newer = !is_link && stamps.not_newer_than(there.st_mtime as i64);
+        let newer = !is_link && stamps.not_newer_than(there.st_mtime);
         let never = self.x.overwrite == Overwrite::Never && !o.backup;
         if never || (newer && o.update && !task.renamed) {
             return Ok(Decision::Skip);
@@ -219,7 +225,9 @@ impl<'r> Run<'r, '_> {
 
     /// Gives a file that is there a name with a tilde, and a number if there is one already.
     fn back_up(&mut self, task: &Task) -> bool {
-        let Some(destination) = &task.job.destination else { return false };
+        let Some(destination) = &task.job.destination else {
+            return false;
+        };
         let Place { folder, name } = &destination.place;
         let tilde = |number: u32| {
             let mut tilde = name.clone();
@@ -258,8 +266,13 @@ impl<'r> Run<'r, '_> {
             }
             Outcome::CannotCreate(e) => {
                 let why = cli::diag::system_text(&e);
-                self.say
-                    .err(text!("error:  cannot create ", name, "\n        ", why, "\n"));
+                self.say.err(text!(
+                    "error:  cannot create ",
+                    name,
+                    "\n        ",
+                    why,
+                    "\n"
+                ));
                 self.raise(status::DISK);
             }
             Outcome::WriteFailed(e) => {
@@ -282,7 +295,8 @@ impl<'r> Run<'r, '_> {
         );
         if !full {
             let why = cli::diag::system_text(error);
-            self.say.err_line(format!("error:  write error\n        {why}\n"));
+            self.say
+                .err_line(format!("error:  write error\n        {why}\n"));
         }
         self.say.err_line(text!(
             name,
@@ -353,7 +367,9 @@ impl<'r> Run<'r, '_> {
     }
 
     fn link(&mut self, task: &Task, link: Vec<u8>, holder: Inode, name: &[u8], talk: bool) {
-        let Some(to) = &task.job.destination else { return };
+        let Some(to) = &task.job.destination else {
+            return;
+        };
         if link.len() as u64 != task.job.local.size {
             self.say
                 .err(text!("warning:  symbolic link (", name, ") failed\n"));
@@ -524,16 +540,17 @@ impl<'r> Run<'r, '_> {
 
     fn set_folder(&mut self, made: &MadeFolder) {
         let name = shown(&made.path);
-        let Some(target) = &mut self.x.target else { return };
+        let Some(target) = &mut self.x.target else {
+            return;
+        };
         let reading = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let opened = target
             .folder(&made.folder_path, None)
             .ok()
-            .and_then(|(folder, _)| {
-                rustix::fs::openat(&folder, ".", reading, Mode::empty()).ok()
-            });
+            .and_then(|(folder, _)| rustix::fs::openat(&folder, ".", reading, Mode::empty()).ok());
         let Some(folder) = opened else {
-            self.say.err(text!("warning:  set times/attribs failed for ", name, "\n"));
+            self.say
+                .err(text!("warning:  set times/attribs failed for ", name, "\n"));
             return self.raise(status::WARNING);
         };
         let mut failed = false;
@@ -562,7 +579,8 @@ impl<'r> Run<'r, '_> {
             ));
         }
         if failed {
-            self.say.err(text!("warning:  set times/attribs failed for ", name, "\n"));
+            self.say
+                .err(text!("warning:  set times/attribs failed for ", name, "\n"));
             self.raise(status::WARNING);
         }
     }

@@ -343,8 +343,9 @@ impl<'a> Session<'a> {
                 end.comment_len
             ));
             list::comment(&end.comment, self.say, false);
-            self.say
-                .out("========================= zipfile comment ends ===========================\n");
+            self.say.out(
+                "========================= zipfile comment ends ===========================\n",
+            );
             if !whole {
                 self.say.out("\n  The zipfile comment is truncated.\n");
             }
@@ -352,8 +353,7 @@ impl<'a> Session<'a> {
             let wanted = match self.options.zipinfo {
                 Some(listing) => listing.comment,
                 None => {
-                    self.options.comment > 0
-                        || (self.options.quiet == 0 && !self.options.stamp)
+                    self.options.comment > 0 || (self.options.quiet == 0 && !self.options.stamp)
                 }
             };
             if end.comment_len == 0 || !wanted {
@@ -380,14 +380,26 @@ impl<'a> Session<'a> {
             if end.disk != end.directory_disk {
                 let (disk, directory) = (end.disk, end.directory_disk);
                 if disk > directory {
-                    self.say.err(text!("\n     [", name, format!("]:
+                    self.say.err(text!(
+                        "\n     [",
+                        name,
+                        format!(
+                            "]:
        Zipfile is disk {disk} of a multi-disk archive, and this is not the disk on
-       which the central zipfile directory begins (disk {directory}).\n")));
+       which the central zipfile directory begins (disk {directory}).\n"
+                        )
+                    ));
                     return status::NOT_FOUND;
                 }
-                self.say.err(text!("\nwarning [", name, format!("]:  end-of-central-directory record claims this
+                self.say.err(text!(
+                    "\nwarning [",
+                    name,
+                    format!(
+                        "]:  end-of-central-directory record claims this
   is disk {disk} but that the central directory starts on disk {directory}; this is a
-  contradiction.  Attempting to process anyway.\n")));
+  contradiction.  Attempting to process anyway.\n"
+                    )
+                ));
                 status = status::WARNING;
             }
         } else if end.disk != 0 {
@@ -405,8 +417,14 @@ impl<'a> Session<'a> {
         let mut extra = end.at.wrapping_sub(expected) as i64;
         if extra < 0 {
             let missing = extra.unsigned_abs();
-            self.say.err(text!("error [", name, format!("]:  missing {missing} bytes in zipfile
-  (attempting to process anyway)\n")));
+            self.say.err(text!(
+                "error [",
+                name,
+                format!(
+                    "]:  missing {missing} bytes in zipfile
+  (attempting to process anyway)\n"
+                )
+            ));
             status = status::ERROR;
         } else if extra > 0 && end.directory_offset == 0 && end.directory_size != 0 {
             self.say.err(text!(
@@ -423,8 +441,10 @@ impl<'a> Session<'a> {
             self.say.err(text!(
                 "warning [",
                 name,
-                format!("]:  {extra} extra byte{s} at beginning or within zipfile
-  (attempting to process anyway)\n")
+                format!(
+                    "]:  {extra} extra byte{s} at beginning or within zipfile
+  (attempting to process anyway)\n"
+                )
             ));
             status = status::WARNING;
         }
@@ -551,7 +571,10 @@ fn archives(name: &OsStr) -> Vec<PathBuf> {
         return vec![name.into()];
     }
     let bytes = name.as_bytes();
-    let split = bytes.iter().rposition(|b| *b == b'/').map_or(0, |at| at + 1);
+    let split = bytes
+        .iter()
+        .rposition(|b| *b == b'/')
+        .map_or(0, |at| at + 1);
     let (folder, wild) = bytes.split_at(split);
     let pattern = Pattern::new(wild, Rules::default());
     let listed = match folder {

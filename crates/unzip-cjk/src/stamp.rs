@@ -34,7 +34,11 @@ pub(crate) fn stamp(
     }
     let name = path.as_os_str().as_bytes();
     let Some(newest) = newest else {
-        return if status <= status::WARNING { status::NOT_FOUND } else { status };
+        return if status <= status::WARNING {
+            status::NOT_FOUND
+        } else {
+            status
+        };
     };
     if set(path, newest).is_err() {
         if options.quiet < 3 {
@@ -58,7 +62,12 @@ fn set(path: &Path, seconds: i64) -> std::io::Result<()> {
         last_modification: time,
     };
     let no_flags = rustix::fs::AtFlags::empty();
-    Ok(rustix::fs::utimensat(rustix::fs::CWD, path, &times, no_flags)?)
+    Ok(rustix::fs::utimensat(
+        rustix::fs::CWD,
+        path,
+        &times,
+        no_flags,
+    )?)
 }
 
 fn is_folder(entry: &Entry) -> bool {

@@ -22,7 +22,8 @@ pub(crate) const INTERRUPTED: Status = 80;
 pub(crate) const UNSUPPORTED: Status = 81;
 pub(crate) const BAD_PASSWORD: Status = 82;
 
-pub(crate) const REPORT: &str = "  (please check that you have transferred or created the zipfile in the
+pub(crate) const REPORT: &str =
+    "  (please check that you have transferred or created the zipfile in the
   appropriate BINARY mode and that you have compiled UnZip properly)
 ";
 pub(crate) const CORRUPT_EXTRA: &str =

@@ -41,9 +41,7 @@ pub(crate) enum Refused {
     LeadsOut(Vec<u8>),
 }
 
-const FOLDER: OFlags = OFlags::PATH
-    .union(OFlags::DIRECTORY)
-    .union(OFlags::CLOEXEC);
+const FOLDER: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
 /// For folders that the archive says nothing of.
 pub(crate) const ANY_MODE: Mode = Mode::from_raw_mode(0o777);

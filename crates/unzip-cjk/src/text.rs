@@ -36,7 +36,7 @@ mod tests {
         let text = b"a\r\nb\rc\n\r\n\x1a\r";
         for size in 1..text.len() {
             let mut lines = Lines::default();
-            let mut all = Vec::new();
+            let mut all: Vec<u8> = Vec::new();
             for piece in text.chunks(size) {
                 all.extend(lines.convert(piece));
             }

@@ -72,7 +72,10 @@ mod tests {
         let crc = crc32fast::hash(b"n");
         assert_eq!(field(&make(1, crc, b"p"), b"n"), Field::Path(b"p"));
         assert_eq!(field(&make(1, crc, b""), b"n"), Field::Path(b"n"));
-        assert!(matches!(field(&make(2, crc, b"p"), b"n"), Field::Warning(_)));
+        assert!(matches!(
+            field(&make(2, crc, b"p"), b"n"),
+            Field::Warning(_)
+        ));
         assert!(matches!(field(&make(1, 0, b"p"), b"n"), Field::Warning(_)));
         assert_eq!(field(b"up\x01\x00\x01", b"n"), Field::Nothing);
         assert_eq!(resolved(&make(1, crc, b"p"), b"n", true), b"n");

@@ -180,7 +180,12 @@ fn attributes(entry: &Entry) -> String {
         }
         host::AMIGA => format!("{:12}{version}", amiga(high)),
         host::THEOS => format!("{:12}{version}", theos(high)),
-        host::FAT | host::HPFS | host::NTFS | host::VFAT | host::VM_CMS | host::MVS
+        host::FAT
+        | host::HPFS
+        | host::NTFS
+        | host::VFAT
+        | host::VM_CMS
+        | host::MVS
         | host::ACORN
             if entry.host != host::FAT || high & 0o700 != owner_bits_of_dos(entry.external) =>
         {

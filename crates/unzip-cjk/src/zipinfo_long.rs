@@ -128,9 +128,7 @@ pub(crate) fn entry(entry: &Entry, number: u64, previous: &mut PreviousEnd, say:
     if entry.comment.is_empty() {
         say.out("\n  There is no file comment.\n");
     } else {
-        say.out(
-            "\n------------------------- file comment begins ----------------------------\n",
-        );
+        say.out("\n------------------------- file comment begins ----------------------------\n");
         list::comment(&entry.comment_text, say, false);
         say.out("-------------------------- file comment ends -----------------------------\n");
     }
@@ -278,11 +276,13 @@ fn attributes(entry: &Entry) -> String {
     let text = match low {
         0 => "none".to_owned(),
         1 => "read-only".to_owned(),
-        _ => ["rdo ", "hid ", "sys ", "lab ", "dir ", "arc ", "lnk ", "exe"]
-            .iter()
-            .enumerate()
-            .filter_map(|(bit, name)| (low >> bit & 1 != 0).then_some(*name))
-            .collect(),
+        _ => [
+            "rdo ", "hid ", "sys ", "lab ", "dir ", "arc ", "lnk ", "exe",
+        ]
+        .iter()
+        .enumerate()
+        .filter_map(|(bit, name)| (low >> bit & 1 != 0).then_some(*name))
+        .collect(),
     };
     lines += &format!("  MS-DOS file attributes ({low:02X} hex):                {text}\n");
     lines
@@ -384,7 +384,9 @@ fn block(id: u16, data: &[u8], previous: &mut PreviousEnd) -> Option<Vec<u8>> {
         0x4c41 => {
             let size = long(0)?;
             previous.forget();
-            format!(".\n    The local extra field has {size} bytes of access control list information")
+            format!(
+                ".\n    The local extra field has {size} bytes of access control list information"
+            )
         }
         0x4453 => {
             let size = long(0)?;
@@ -485,7 +487,11 @@ fn block(id: u16, data: &[u8], previous: &mut PreviousEnd) -> Option<Vec<u8>> {
             )
         }
         0x4b46 if data.len() >= 19 => {
-            let digest: String = data[..16].iter().rev().map(|b| format!("{b:02x}")).collect();
+            let digest: String = data[..16]
+                .iter()
+                .rev()
+                .map(|b| format!("{b:02x}"))
+                .collect();
             format!(".\n    The 128-bit MD5 signature is {digest}")
         }
         _ => return None,
