@@ -409,6 +409,15 @@ impl Charset {
         self.0.home
     }
 
+    /// Whether characters beyond ASCII take two bytes.
+    pub(crate) fn is_double_byte(self) -> bool {
+        match self.0.table {
+            Rs(encoding) => !encoding.is_single_byte(),
+            Johab => true,
+            Full(_) | Holes(_) => false,
+        }
+    }
+
     /// The text of `bytes`; `None` if they are not all of this code page.
     pub(crate) fn decode(self, bytes: &[u8]) -> Option<String> {
         let single = |c: &dyn Fn(u8) -> Option<char>| {

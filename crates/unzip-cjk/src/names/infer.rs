@@ -218,8 +218,10 @@ pub(crate) fn infer(samples: &[Sample], locale: Option<&Locale>) -> Option<Verdi
 const NO_ACCIDENT: usize = 12;
 /// What a legacy code page costs where all bytes are UTF-8.
 const NOT_UTF8: u32 = 3 * BIT;
-/// What UTF-8 costs where all else is in a legacy code page.
+/// What UTF-8 costs where all else is in a legacy code page of two bytes a character, or of one, in
+/// which longer words of UTF-8 are sheer nonsense.
 const LONE_UTF8: u32 = 18 * BIT;
+const LONE_UTF8_AMONG_BYTES: u32 = 30 * BIT;
 
 /// Whether these samples, which all are UTF-8, are something else all the same: a few characters of
 /// Chinese or Thai are valid UTF-8 by accident. `charset` is that of the archive's other names.
@@ -254,7 +256,11 @@ pub(crate) fn only_looks_like_utf8(
     let other = match charset {
         Some(known) => {
             let (_, _, languages) = CANDIDATES.iter().find(|(name, ..)| *name == known.name())?;
-            fit(known, 0, languages, &samples, None).filter(|fit| fit.cost < utf8 + LONE_UTF8)
+            let lone = match known.is_double_byte() {
+                true => LONE_UTF8,
+                false => LONE_UTF8_AMONG_BYTES,
+            };
+            fit(known, 0, languages, &samples, None).filter(|fit| fit.cost < utf8 + lone)
         }
         None => fits(&samples, locale)
             .into_iter()

@@ -225,6 +225,7 @@ impl<'a> Model<'a> {
         let ascii = ascii.filter(|word| !word.is_empty());
         let mut cost = ascii.map(|word| self.own(0, word)).sum();
         let mut script = None;
+        let mut before = ' ';
         for c in name.chars() {
             let this = (u32::from(c) >> 7).max(4);
             cost += match c {
@@ -236,6 +237,13 @@ impl<'a> Model<'a> {
             if c.is_alphabetic() && !c.is_ascii() {
                 script = Some(this);
             }
+            let is_foreign = |c: char| c.is_alphabetic() && ('\u{250}'..'\u{1e00}').contains(&c);
+            if is_foreign(c) && before.is_ascii_alphabetic()
+                || is_foreign(before) && c.is_ascii_alphabetic()
+            {
+                cost += SWITCH;
+            }
+            before = c;
         }
         cost
     }
@@ -370,7 +378,7 @@ fn sign(c: char) -> u32 {
         '\u{a0}' => 16,
         // Lines and blocks, which DOS pages have for frames.
         '\u{2500}'..='\u{259f}' => 22,
-        '\u{e000}'..='\u{f8ff}' | '\u{e0000}'.. => 26,
+        '\u{e000}'..='\u{f8ff}' | '\u{40000}'.. => 26,
         '\u{ff61}'..='\u{ff65}' => 14,
         _ => 18,
     };
