@@ -57,6 +57,7 @@ const TEST: &[Need] = &[
         apk: "util-linux-misc",
     },
     Need::same("setpriv", "util-linux"),
+    Need::same("prlimit", "util-linux"),
     Need::same("mke2fs", "e2fsprogs"),
     Need::same("mkfs.xfs", "xfsprogs"),
     Need::same("mkfs.btrfs", "btrfs-progs"),

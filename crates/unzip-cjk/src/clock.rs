@@ -68,28 +68,40 @@ impl Calendar {
     }
 }
 
+/// Seconds that local time is ahead of UTC at this point of time.
+fn offset(seconds: i64) -> i64 {
+    let mut tm = MaybeUninit::uninit();
+    // SAFETY: as in `Calendar::local`.
+    unsafe {
+        if libc::localtime_r(&seconds, tm.as_mut_ptr()).is_null() {
+            return 0;
+        }
+        tm.assume_init().tm_gmtoff
+    }
+}
+
 /// Seconds since 1970 of a DOS time, taken as local time with the daylight saving of that day.
+///
+/// Not by mktime, which looks for changes of the zone's file each time.
 pub(crate) fn dos_to_seconds(time: u32) -> i64 {
     let dos = Calendar::from_dos(time);
-    let number = |n: u32| n as i32; // at most 6 bits
-    // SAFETY: `tm` is plain numbers and a pointer that may be null.
-    let mut tm: libc::tm = unsafe { MaybeUninit::zeroed().assume_init() };
-    tm.tm_year = dos.year as i32 - 1900;
     // Month 0 is January, as Info-ZIP counts; day 0 is the last one of the year before.
-    tm.tm_mon = (number(dos.month) - 1).max(0);
-    tm.tm_mday = number(dos.day);
-    tm.tm_hour = number(dos.hour);
-    tm.tm_min = number(dos.minute);
-    tm.tm_sec = number(dos.second);
-    tm.tm_isdst = -1;
-    // SAFETY: `tm` is valid; mktime writes only to it.
-    let seconds = unsafe { libc::mktime(&mut tm) };
-    // Before 1970, which a DOS time is not, Info-ZIP says the last second of 31 bits.
-    if seconds < 0 {
-        i32::MAX.into()
-    } else {
-        seconds
-    }
+    let month = i64::from(dos.month.saturating_sub(1));
+    let year = dos.year + month / 12;
+    let days = days_before(year, month % 12) + i64::from(dos.day) - 1;
+    let clock = i64::from(dos.hour * 3600 + dos.minute * 60 + dos.second);
+    let utc = days * 86400 + clock;
+    let near = utc - offset(utc);
+    utc - offset(near)
+}
+
+/// Days from 1970 to the first of a month, counted from 0.
+fn days_before(year: i64, month: i64) -> i64 {
+    const BEFORE: [i64; 12] = [0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334];
+    let leaps = |year: i64| year / 4 - year / 100 + year / 400;
+    let is_leap = leaps(year) > leaps(year - 1);
+    let years = (year - 1970) * 365 + leaps(year - 1) - leaps(1969);
+    years + BEFORE[month as usize] + i64::from(is_leap && month > 1)
 }
 
 #[cfg(test)]

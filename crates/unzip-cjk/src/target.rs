@@ -13,8 +13,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// More open folders than this are not kept.
-const MOST_OPEN: usize = 200;
+/// More open folders are not kept, nor more than half the descriptors that there are.
+const MOST_OPEN: u64 = 4096;
 
 /// An open folder.
 pub(crate) type Folder = Arc<OwnedFd>;
@@ -24,6 +24,7 @@ pub(crate) type Folder = Arc<OwnedFd>;
 pub(crate) struct Target {
     top: Folder,
     open: HashMap<Vec<u8>, Folder>,
+    most_open: usize,
     /// Folders above the top may be named (-:).
     unbound: bool,
 }
@@ -52,6 +53,7 @@ impl Target {
         Ok(Target {
             top: Arc::new(top),
             open: HashMap::new(),
+            most_open: usize::try_from(descriptors() / 2).unwrap_or(0),
             unbound,
         })
     }
@@ -76,7 +78,7 @@ impl Target {
             Err(e) => return Err(self.refusal(components, e)),
         };
         let folder = Arc::new(folder);
-        if self.open.len() >= MOST_OPEN {
+        if self.open.len() >= self.most_open {
             self.open.clear();
         }
         self.open.insert(path, folder.clone());
@@ -152,6 +154,23 @@ impl Target {
     pub(crate) fn forget(&mut self) {
         self.open.clear();
     }
+}
+
+/// How many descriptors this process may have, after asking for more.
+fn descriptors() -> u64 {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    let wanted = limit
+        .maximum
+        .map_or(2 * MOST_OPEN, |most| most.min(2 * MOST_OPEN));
+    let current = limit.current.unwrap_or(2 * MOST_OPEN);
+    if current < wanted {
+        limit.current = Some(wanted);
+        if setrlimit(Resource::Nofile, limit).is_ok() {
+            return wanted;
+        }
+    }
+    current.min(2 * MOST_OPEN)
 }
 
 /// What stands at a name, not following a link; `None` if nothing does.

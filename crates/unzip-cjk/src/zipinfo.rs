@@ -342,7 +342,7 @@ mod tests {
             (host::FAT, 0x10, "d/", "drwx---     3.0"),
             (host::FAT, 0o100644 << 16 | 0x20, "a", "-rw-r--r--  3.0"),
             (host::VMS, 0o750 << 16, "a", "RWED,RE,    3.0"),
-            (host::AMIGA, 0o2017 << 16, "a", "----rwed"),
+            (host::AMIGA, 0o2017 << 16, "a", "-----rwed"),
         ] {
             let text = attributes(&entry(host, external, name.as_bytes()));
             assert!(text.starts_with(wanted), "{text:?} {wanted:?}");
