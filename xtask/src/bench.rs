@@ -16,7 +16,9 @@ use std::time::Duration;
 
 use crate::measure::{self, Measurement, Moved};
 use crate::workspace::{Scratch, build_release, find_program, root, take_value, version};
-use crate::{Result, bench_blkcore, bench_blocksync, bench_dupes, bench_sparse_dd};
+use crate::{
+    Result, bench_blkcore, bench_blocksync, bench_dupes, bench_sparse_dd, bench_unzip_cjk,
+};
 
 /// The cases of one tool.
 type Suite = fn(&mut Bench) -> Result;
@@ -27,6 +29,7 @@ const SUITES: &[(&str, Suite)] = &[
     ("blocksync", bench_blocksync::run),
     ("dupes", bench_dupes::run),
     ("sparse-dd", bench_sparse_dd::run),
+    ("unzip-cjk", bench_unzip_cjk::run),
 ];
 
 /// One question: who does this best?

@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 
 use crate::workspace::{Scratch, build_release, find_program};
 use crate::{
-    Result, demo_blocksync, demo_cqloop, demo_dupes, demo_raiserts, demo_sparse_dd,
+    Result, demo_blocksync, demo_cqloop, demo_dupes, demo_raiserts, demo_sparse_dd, demo_unzip_cjk,
     demo_xen_migrate, setup,
 };
 
@@ -27,6 +27,7 @@ pub(crate) const DEMOS: &[(&str, Demo)] = &[
     ("dupes", demo_dupes::run),
     ("xen-migrate", demo_xen_migrate::run),
     ("cqloop", demo_cqloop::run),
+    ("unzip-cjk", demo_unzip_cjk::run),
 ];
 
 /// Builds the tools and shows those that are named, or all.

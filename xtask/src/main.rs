@@ -11,6 +11,7 @@ mod bench_blkcore;
 mod bench_blocksync;
 mod bench_dupes;
 mod bench_sparse_dd;
+mod bench_unzip_cjk;
 mod check;
 mod completions;
 mod delay;
@@ -20,6 +21,7 @@ mod demo_cqloop;
 mod demo_dupes;
 mod demo_raiserts;
 mod demo_sparse_dd;
+mod demo_unzip_cjk;
 mod demo_xen_migrate;
 mod install;
 mod lab;
@@ -28,11 +30,23 @@ mod lab_timeline;
 mod lexer;
 mod licences;
 mod measure;
+mod model;
+mod model_score;
+mod model_sources;
+mod model_train;
 mod network;
 mod options;
 mod setup;
 mod test;
 mod workspace;
+mod zip_suites;
+
+/// What `model` measures, out of the tool itself.
+#[allow(dead_code)] // The tool uses the rest of it.
+#[path = "../../crates/unzip-cjk/src"]
+mod unzip_cjk {
+    pub(crate) mod names;
+}
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -84,6 +98,12 @@ pub(crate) const COMMANDS: &[Command] = &[
         run: install::run,
     },
     Command {
+        name: "model",
+        operands: "[--dir=DIR] [--score[=WORDS]]",
+        summary: "make the name model of unzip-cjk from word lists, or measure it",
+        run: model::run,
+    },
+    Command {
         name: "bench",
         operands: "[--runs=N] [--cold] [--dir=DIR] [--write] [CRATE]...",
         summary: "measure the tools side by side with installed peers",
@@ -94,6 +114,12 @@ pub(crate) const COMMANDS: &[Command] = &[
         operands: "xen|radio [ARG]... [SCENARIO]...",
         summary: "try the tools on real machines in emulation",
         run: lab::run,
+    },
+    Command {
+        name: "zip-suites",
+        operands: "DIR...",
+        summary: "compare unzip-cjk with unzip on trees of real archives",
+        run: zip_suites::run,
     },
 ];
 
