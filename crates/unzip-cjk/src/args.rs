@@ -324,7 +324,8 @@ pub(crate) fn parse(
                 o.folder = Some(folder.ok_or_else(|| Wrong::Said(MUST_GIVE_FOLDER.into()))?);
             }
             Short('D') => p.count(&mut o.no_times),
-            Short('e') | Short('x') => {}
+            Short('e') => {}
+            Short('x') => {}
             Short('f') => {
                 p.flag(&mut o.freshen);
                 o.update = o.freshen;
