@@ -733,7 +733,10 @@ fn one_at_a_time() {
     let output = lab.command(&["--status"]).output().unwrap();
     ended(&output, 0);
     assert!(output.stdout.ends_with(b", to h2, under way\n"));
-    ended(&lab.command(&["--status", "g1"]).output().unwrap(), 0);
+    let output = lab.command(&["--status", "--json", "g1"]).output().unwrap();
+    ended(&output, 0);
+    let value: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(value["under_way"], true);
     let id = nix::unistd::Pid::from_raw(child.id().try_into().unwrap());
     nix::sys::signal::kill(id, nix::sys::signal::Signal::SIGCONT).unwrap();
     ended(&child.wait_with_output().unwrap(), 0);

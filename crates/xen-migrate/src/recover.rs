@@ -35,7 +35,10 @@ pub(crate) fn status(args: &Args) -> Result<(), Error> {
         };
         for shell in [&case.source, &case.target].into_iter().flatten() {
             if journal::is_locked(shell, &args.domain)? {
-                return print(&format!("{}\n", busy(shell, &args.domain)));
+                return print(&match args.json {
+                    true => format!("{}\n", json!({"domain": args.domain, "under_way": true})),
+                    false => format!("{}\n", busy(shell, &args.domain)),
+                });
             }
         }
         let (seen, verdict) = case.judge()?;
