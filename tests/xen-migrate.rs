@@ -861,6 +861,10 @@ fn helpers_killed() {
             shown(&output),
             lab.logs()
         );
+        if script == kill_xl {
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(said.contains("SIGKILL"), "{what}: {said}");
+        }
         lab.is_at(runs);
         assert!(settle(&lab), "{what}: processes are left");
     }

@@ -211,7 +211,7 @@ impl Live {
         }
         // Its last words come with its end.
         self.xl.wait(Duration::from_secs(2));
-        Some(Trouble::Failed(format!("xl migrate: {}", self.xl.said())))
+        Some(Trouble::Failed(format!("xl migrate: {}", self.xl.why())))
     }
 
     fn say(&mut self, word: Word) -> Result<(), Trouble> {
@@ -410,13 +410,13 @@ impl Save {
         let relayed = self.relayed().cloned();
         let bad = |process: &mut Running| process.ended().is_some_and(|status| !status.success());
         if bad(&mut self.xl) {
-            return Some(Trouble::Failed(format!("xl save: {}", self.xl.said())));
+            return Some(Trouble::Failed(format!("xl save: {}", self.xl.why())));
         }
         if bad(&mut self.restore) {
             self.restore.wait(Duration::from_secs(1));
             return Some(Trouble::Failed(format!(
                 "xl restore: {}",
-                self.restore.said()
+                self.restore.why()
             )));
         }
         match relayed {

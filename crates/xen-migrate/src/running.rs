@@ -50,6 +50,16 @@ impl Running {
         lines[lines.len().saturating_sub(6)..].join("; ")
     }
 
+    /// Why it has failed: what killed it, and its last lines.
+    pub(crate) fn why(&mut self) -> String {
+        let said = self.said();
+        match self.ended() {
+            Some(status) if status.code().is_none() && said.is_empty() => status.to_string(),
+            Some(status) if status.code().is_none() => format!("{status}: {said}"),
+            _ => said,
+        }
+    }
+
     /// Its status, if it has ended.
     pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().ok().flatten()
