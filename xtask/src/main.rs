@@ -23,6 +23,7 @@ mod demo_raiserts;
 mod demo_sparse_dd;
 mod demo_unzip_cjk;
 mod demo_xen_migrate;
+mod gnu_dd;
 mod install;
 mod lab;
 mod lab_radio;
@@ -108,6 +109,12 @@ pub(crate) const COMMANDS: &[Command] = &[
         operands: "[--runs=N] [--cold] [--dir=DIR] [--write] [CRATE]...",
         summary: "measure the tools side by side with installed peers",
         run: bench::run,
+    },
+    Command {
+        name: "gnu-dd",
+        operands: "TREE [TEST]...",
+        summary: "run the tests of coreutils for dd, from an unpacked release",
+        run: gnu_dd::run,
     },
     Command {
         name: "lab",

@@ -8,7 +8,7 @@ use std::fmt::{self, Display};
 use std::io::{self, Write as _};
 use std::os::unix::ffi::OsStrExt;
 
-use crate::line;
+use crate::{line, process};
 
 /// Prints `tool: message` as one line. Control characters in the message come out escaped; that
 /// stderr cannot be written to is ignored, since there is nowhere left to say so.
@@ -29,6 +29,11 @@ pub fn print(lines: &str) {
     line::around(|| {
         let _ = io::stderr().write_all(lines.as_bytes());
     });
+}
+
+/// Whether stderr was closed when the process started, for tools that fail when they cannot be heard.
+pub fn stderr_was_closed() -> bool {
+    process::stderr_was_closed()
 }
 
 /// A file name in a message.

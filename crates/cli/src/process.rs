@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 static STDIN_CLOSED: AtomicBool = AtomicBool::new(false);
 static STDOUT_CLOSED: AtomicBool = AtomicBool::new(false);
+static STDERR_CLOSED: AtomicBool = AtomicBool::new(false);
 static SIGPIPE_IGNORED: AtomicBool = AtomicBool::new(false);
 
 // SAFETY: the loader calls each pointer in this section once, as a C function whose arguments may
@@ -26,6 +27,7 @@ extern "C" fn look() {
     let is_closed = |fd| unsafe { libc::fcntl(fd, libc::F_GETFD) } == -1;
     STDIN_CLOSED.store(is_closed(libc::STDIN_FILENO), Relaxed);
     STDOUT_CLOSED.store(is_closed(libc::STDOUT_FILENO), Relaxed);
+    STDERR_CLOSED.store(is_closed(libc::STDERR_FILENO), Relaxed);
     SIGPIPE_IGNORED.store(is_ignored(Signal::SIGPIPE), Relaxed);
 }
 
@@ -37,6 +39,11 @@ pub(crate) fn stdin_was_closed() -> bool {
 /// Whether the parent started this process without a descriptor 1.
 pub(crate) fn stdout_was_closed() -> bool {
     STDOUT_CLOSED.load(Relaxed)
+}
+
+/// Whether the parent started this process without a descriptor 2.
+pub(crate) fn stderr_was_closed() -> bool {
+    STDERR_CLOSED.load(Relaxed)
 }
 
 /// Whether SIGPIPE was ignored when the process started, before Rust's runtime ignored it.

@@ -52,6 +52,33 @@ pub fn start(tool: &'static str) -> io::Result<()> {
     Ok(())
 }
 
+/// Blocks `signals` and has a thread call `heard` with each that comes: for tools whose signals mean
+/// something else than those of [`start`]. Call this before any other thread is started. What is
+/// blocked is heard even if the process was started with it ignored.
+pub fn watch(signals: SigSet, mut heard: impl FnMut(Signal) + Send + 'static) -> io::Result<()> {
+    if signals == SigSet::empty() {
+        return Ok(());
+    }
+    signals.thread_block()?;
+    let spawned = thread::Builder::new()
+        .name("signals".into())
+        .spawn(move || {
+            while let Ok(signal) = signals.wait() {
+                heard(signal);
+            }
+        });
+    if let Err(error) = spawned {
+        signals.thread_unblock()?;
+        return Err(error);
+    }
+    Ok(())
+}
+
+/// Whether a signal is ignored, as the parent may have left it.
+pub fn is_ignored(signal: Signal) -> bool {
+    process::is_ignored(signal)
+}
+
 /// The signal that asked the tool to stop. One relaxed load: cheap enough for every turn of a loop.
 pub fn stop_requested() -> Option<Signal> {
     match STOP.load(Relaxed) {

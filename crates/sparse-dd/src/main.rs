@@ -3,9 +3,12 @@
 //!
 //! The main path: `args` → [`job`] → [`source`] (what is allocated) and [`destination`] (what it may hold, and
 //! the guards) → [`plan`] (what to do with which range) → [`copy`] (doing it) → [`report`].
+//!
+//! By the name dd, or with dd's operands, it is [`dd`] instead.
 
 mod args;
 mod copy;
+mod dd;
 mod destination;
 mod error;
 mod job;
@@ -24,6 +27,10 @@ use std::process::ExitCode;
 const TOOL: &str = "sparse-dd";
 
 fn main() -> ExitCode {
+    let words: Vec<_> = std::env::args_os().collect();
+    if dd::is_wanted(&words) {
+        return dd::run(words);
+    }
     if let Err(e) = cli::signal::start(TOOL) {
         cli::diag::report(
             TOOL,
@@ -31,7 +38,7 @@ fn main() -> ExitCode {
         );
         return ExitCode::from(1);
     }
-    let done = match args::parse(std::env::args_os().skip(1)) {
+    let done = match args::parse(words.into_iter().skip(1)) {
         Ok(Request::Copy(args)) => job::run(args),
         Ok(Request::Test) => selftest::run(),
         Ok(Request::Help) => print(args::HELP),

@@ -1,0 +1,54 @@
+//! SIGUSR1 prints the statistics, SIGINT too and then ends the process. One thread waits for both, so
+//! no system call is interrupted and no read is short because of them.
+
+use super::{counts, talk};
+use nix::sys::signal::{SigSet, Signal};
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::thread;
+use std::time::Duration;
+
+static STOP: AtomicBool = AtomicBool::new(false);
+static ENDING: AtomicBool = AtomicBool::new(false);
+
+/// How long the copying thread has to count what it is just writing.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+/// Starts listening. With POSIXLY_CORRECT set, SIGUSR1 keeps its default action.
+pub(super) fn start() {
+    let mut signals = SigSet::empty();
+    if std::env::var_os("POSIXLY_CORRECT").is_none() {
+        signals.add(Signal::SIGUSR1);
+    }
+    if !cli::signal::is_ignored(Signal::SIGINT) {
+        signals.add(Signal::SIGINT);
+    }
+    let started = cli::signal::watch(signals, |signal| match signal {
+        Signal::SIGUSR1 => counts::print(),
+        _ => {
+            STOP.store(true, SeqCst);
+            thread::sleep(PATIENCE);
+            end();
+        }
+    });
+    if let Err(error) = started {
+        talk::diagnose(&format!("signals: {}", cli::diag::system_text(&error)));
+    }
+}
+
+/// Ends the process if SIGINT asked for it. To be called between two system calls that may take long.
+pub(super) fn check() {
+    if STOP.load(SeqCst) {
+        end();
+    }
+}
+
+/// The last lines, once, and the end.
+fn end() {
+    if ENDING.swap(true, SeqCst) {
+        loop {
+            thread::park();
+        }
+    }
+    counts::print();
+    cli::signal::die_by(Signal::SIGINT);
+}
