@@ -2,6 +2,7 @@
 //! descriptor that was closed when the process started.
 #![allow(unsafe_code)]
 
+use super::operands::Flags;
 use super::{Stop, quote, signals};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
@@ -30,12 +31,12 @@ pub(super) fn open(name: &OsStr, flags: OFlag) -> Result<File, Errno> {
 }
 
 /// Sets the flags of an inherited descriptor, which others that have it see too.
-pub(super) fn set_flags(file: Option<&File>, flags: OFlag, name: &OsStr) -> Result<(), Stop> {
-    let flags = flags - (OFlag::O_NOCTTY | OFlag::O_NOFOLLOW);
-    if flags.is_empty() {
+pub(super) fn set_flags(file: Option<&File>, flags: &Flags, name: &OsStr) -> Result<(), Stop> {
+    let open = flags.open - (OFlag::O_NOCTTY | OFlag::O_NOFOLLOW);
+    if open.is_empty() && !flags.need_descriptor() {
         return Ok(());
     }
-    add_flags(file, flags).map_err(|error| {
+    add_flags(file, open).map_err(|error| {
         let name = quote::always(name.as_bytes());
         Stop::errno(error, &format!("setting flags for {name}"))
     })

@@ -53,7 +53,7 @@ impl Input {
             None => {
                 let name = OsString::from("standard input");
                 let file = cli::input::descriptor().ok().map(File::from);
-                descriptor::set_flags(file.as_ref(), flags, &name)?;
+                descriptor::set_flags(file.as_ref(), &operands.iflag, &name)?;
                 (file, name)
             }
         };

@@ -99,6 +99,8 @@ pub(super) struct Flags {
     count_bytes: bool,
     skip_bytes: bool,
     seek_bytes: bool,
+    /// A number is of bytes by its `B`.
+    by_suffix: bool,
 }
 
 impl Flags {
@@ -110,6 +112,7 @@ impl Flags {
             count_bytes: false,
             skip_bytes: false,
             seek_bytes: false,
+            by_suffix: false,
         }
     }
 
@@ -139,6 +142,11 @@ impl Flags {
         };
         self.open |= flag;
         true
+    }
+
+    /// Whether an inherited descriptor has to be looked at because of these.
+    pub(super) fn need_descriptor(&self) -> bool {
+        self.count_bytes || self.skip_bytes || self.seek_bytes || self.by_suffix
     }
 
     pub(super) fn direct(&self) -> bool {
@@ -294,6 +302,8 @@ pub(super) fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Operand
     operands.count = count
         .filter(|given| given.number != i64::MAX as u64)
         .map(|given| given.blocks(iflag.count_bytes, operands.ibs));
+    operands.iflag.by_suffix = skip.is_bytes || count.is_some_and(|given| given.is_bytes);
+    operands.oflag.by_suffix = seek.is_bytes;
     check(&operands)?;
     if iflag.open.intersects(OFlag::O_DSYNC | OFlag::O_SYNC) {
         operands.iflag.open |= OFlag::O_RSYNC;

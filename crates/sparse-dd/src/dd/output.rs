@@ -42,13 +42,13 @@ struct Device {
 impl Output {
     /// Opens and cuts what the operands name.
     pub(super) fn open(operands: &Operands) -> Result<Output, Stop> {
-        let (conv, flags) = (&operands.conv, operands.oflag.open);
+        let conv = &operands.conv;
         let (file, name) = match &operands.output {
             Some(name) => (Some(open_file(operands, name)?), name.clone()),
             None => {
                 let name = OsString::from("standard output");
                 let file = cli::output::descriptor().ok().map(File::from);
-                descriptor::set_flags(file.as_ref(), flags, &name)?;
+                descriptor::set_flags(file.as_ref(), &operands.oflag, &name)?;
                 (file, name)
             }
         };
