@@ -175,6 +175,8 @@ fn closed_and_odd_descriptors() {
         ("of=out", "exec 0<&-;"),
         ("iflag=skip_bytes skip=1 of=out", "exec 0<&-;"),
         ("if=in", "exec 1>&-;"),
+        ("if=in seek=5 conv=fdatasync", "exec 1>&-;"),
+        ("if=in oflag=count_bytes", "exec 1>&-;"),
         ("if=in bs=2 count=1", "exec >>out;"),
         ("if=in conv=sparse", "exec >>out;"),
         ("if=in conv=fsync", "exec >/dev/full;"),

@@ -31,6 +31,7 @@ pub(crate) fn run(bench: &mut Bench) -> Result {
     for (index, (name, make)) in images.into_iter().enumerate() {
         make(&source).map_err(|e| format!("{}: {e}", source.display()))?;
         to_new_file(bench, name, &source)?;
+        as_dd(bench, name, &source)?;
         if index < 2 {
             to_dirty_device(bench, name, &source)?;
         }
@@ -94,6 +95,28 @@ fn to_new_file(bench: &mut Bench, image: &str, source: &Path) -> Result {
         },
         verify: &mut |_, _| equal(source, &copy),
     })?;
+    remove(&copy)
+}
+
+/// The same words for GNU dd and for sparse-dd in its place.
+fn as_dd(bench: &mut Bench, image: &str, source: &Path) -> Result {
+    let copy = bench.dir().join("copy.img");
+    for words in ["bs=1M", "bs=1M conv=sparse", "bs=4K", "ibs=64K obs=4K"] {
+        let all = format!("if=disk.img of=copy.img status=none {words}");
+        bench.run(Case {
+            name: &format!("{image}, dd {words}"),
+            contenders: vec![
+                Contender::ours("sparse-dd", "sparse-dd as dd", |c| {
+                    c.args(all.split(' '));
+                }),
+                Contender::peer("dd", "dd", |c| {
+                    c.args(all.split(' '));
+                }),
+            ],
+            prepare: &mut |_| remove(&copy),
+            verify: &mut |_, _| equal(source, &copy),
+        })?;
+    }
     remove(&copy)
 }
 

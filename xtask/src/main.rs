@@ -23,6 +23,7 @@ mod demo_raiserts;
 mod demo_sparse_dd;
 mod demo_unzip_cjk;
 mod demo_xen_migrate;
+mod fuzz_dd;
 mod gnu_dd;
 mod install;
 mod lab;
@@ -115,6 +116,12 @@ pub(crate) const COMMANDS: &[Command] = &[
         operands: "TREE [TEST]...",
         summary: "run the tests of coreutils for dd, from an unpacked release",
         run: gnu_dd::run,
+    },
+    Command {
+        name: "fuzz-dd",
+        operands: "[--runs=N] [--seed=N] [--peer=PATH]",
+        summary: "compare random dd commands with the system's dd",
+        run: fuzz_dd::run,
     },
     Command {
         name: "lab",

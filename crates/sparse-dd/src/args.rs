@@ -8,6 +8,7 @@ use std::path::PathBuf;
 pub(crate) const HELP: &str = "\
 Usage: sparse-dd [OPTION]... --src=FILE --dest=FILE
        sparse-dd [OPTION]... SOURCE DESTINATION
+       sparse-dd if=FILE of=FILE [OPERAND=VALUE]...
 Copy a disk or image, reading only what is allocated and writing only what is needed.
 
       --src=FILE           copy from this file or block device; - is standard input
@@ -29,6 +30,7 @@ Copy a disk or image, reading only what is allocated and writing only what is ne
 
 SIZE is a number of bytes, also with a suffix: 512b, 64K, 10M, 1G (1024), 1MB (1000), 0x1000.
 The words src, dest, size, base, prezeroed, machine and test also take a single dash.
+With operands like if=FILE, or when called dd, it is GNU dd, which has a --help of its own.
 ";
 
 /// The words that the original sparse_dd takes with a single dash.

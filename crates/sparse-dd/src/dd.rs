@@ -160,6 +160,10 @@ fn copy(words: Vec<OsString>) -> bool {
             if twice {
                 counts::print();
             }
+            // (GNU dd prints no statistics then.)
+            if !output.synchronise() {
+                return false;
+            }
             false
         }
     };

@@ -22,7 +22,7 @@ pub(super) fn take_options(words: Vec<OsString>) -> Wanted {
     let stops_early = std::env::var_os("POSIXLY_CORRECT").is_some();
     let mut operands = Vec::new();
     let mut words = words.into_iter().skip(1);
-    while let Some(word) = words.next() {
+    for word in words.by_ref() {
         let bytes = word.as_bytes();
         if bytes == b"--" {
             break;

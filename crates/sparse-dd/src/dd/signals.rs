@@ -3,14 +3,16 @@
 
 use super::{counts, talk};
 use nix::sys::signal::{SigSet, Signal};
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed, Ordering::SeqCst};
 use std::thread;
 use std::time::Duration;
 
+static ASKED: AtomicBool = AtomicBool::new(false);
 static STOP: AtomicBool = AtomicBool::new(false);
 static ENDING: AtomicBool = AtomicBool::new(false);
 
-/// How long the copying thread has to count what it is just writing.
+/// How long the copying thread has to count what it is just writing, and to answer itself. If it does
+/// not, it waits for something.
 const PATIENCE: Duration = Duration::from_millis(100);
 
 /// Starts listening. With POSIXLY_CORRECT set, SIGUSR1 keeps its default action.
@@ -23,7 +25,11 @@ pub(super) fn start() {
         signals.add(Signal::SIGINT);
     }
     let started = cli::signal::watch(signals, |signal| match signal {
-        Signal::SIGUSR1 => counts::print(),
+        Signal::SIGUSR1 => {
+            ASKED.store(true, SeqCst);
+            thread::sleep(PATIENCE);
+            answer();
+        }
         _ => {
             STOP.store(true, SeqCst);
             thread::sleep(PATIENCE);
@@ -35,10 +41,21 @@ pub(super) fn start() {
     }
 }
 
-/// Ends the process if SIGINT asked for it. To be called between two system calls that may take long.
+/// Does what a signal asked for. To be called between two system calls that may take long, when all
+/// that was done is counted.
 pub(super) fn check() {
-    if STOP.load(SeqCst) {
+    if ASKED.load(Relaxed) {
+        answer();
+    }
+    if STOP.load(Relaxed) {
         end();
+    }
+}
+
+/// Prints the statistics if nobody else has.
+fn answer() {
+    if ASKED.swap(false, SeqCst) {
+        counts::print();
     }
 }
 
