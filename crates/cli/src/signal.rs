@@ -74,11 +74,6 @@ pub fn watch(signals: SigSet, mut heard: impl FnMut(Signal) + Send + 'static) ->
     Ok(())
 }
 
-/// Whether a signal is ignored, as the parent may have left it.
-pub fn is_ignored(signal: Signal) -> bool {
-    process::is_ignored(signal)
-}
-
 /// The signal that asked the tool to stop. One relaxed load: cheap enough for every turn of a loop.
 pub fn stop_requested() -> Option<Signal> {
     match STOP.load(Relaxed) {
