@@ -278,7 +278,7 @@ fn every_good_byte_keeps_its_offset() {
     let dir = Dir::new();
     let data: Vec<u8> = (0..40_000u32).map(|n| (n % 251 + 1) as u8).collect();
     dir.write("in", &data);
-    // The second block fails, and so do its first two sectors when they are read by themselves.
+    // The second block fails, and so do its first page and its first sector by themselves.
     let link = dir.path("dd");
     std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_sparse-dd"), &link).unwrap();
     let ran = run(Command::new("strace")
@@ -293,7 +293,7 @@ fn every_good_byte_keeps_its_offset() {
         ])
         .args([
             "-e",
-            "inject=pread64:error=EIO:when=1..2",
+            "inject=pread64:error=EIO:when=1..3",
             "-e",
             "inject=read:error=EIO:when=2",
         ])
