@@ -204,7 +204,37 @@ pub fn strace(
         return None;
     }
     let log = fs::read(log.path()).unwrap();
-    Some((ran, String::from_utf8_lossy(&log).into_owned()))
+    Some((ran, joined(&String::from_utf8_lossy(&log))))
+}
+
+/// The lines of strace, with each call that another thread's interrupted put together again, where it
+/// ended.
+fn joined(log: &str) -> String {
+    let mut begun: Vec<(&str, &str)> = Vec::new();
+    let mut text = String::new();
+    for line in log.lines() {
+        let (id, call) = line.split_once(' ').unwrap_or((line, ""));
+        if let Some(head) = line.strip_suffix(" <unfinished ...>") {
+            begun.retain(|(other, _)| *other != id);
+            begun.push((id, head));
+            continue;
+        }
+        let rest = call
+            .trim_start()
+            .strip_prefix("<... ")
+            .and_then(|rest| rest.split_once(" resumed>"));
+        let head = begun.iter().position(|(other, _)| *other == id);
+        match (rest, head) {
+            (Some((_, rest)), Some(at)) => {
+                let (_, head) = begun.swap_remove(at);
+                text += head;
+                text += rest;
+            }
+            _ => text += line,
+        }
+        text.push('\n');
+    }
+    text
 }
 
 /// Compares text with `tests/golden/NAME`; with UPDATE=1 in the environment writes it instead.
