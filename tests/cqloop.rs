@@ -1135,13 +1135,20 @@ fn in_real_time_too_every_frame_is_in_its_place() {
 /// played again from its beginning.
 #[test]
 fn a_run_that_was_stopped_recovers() {
+    // Where a sound server gets no processor for seconds, a run rightly gives up: then once more.
+    let tries: Vec<String> = (0..4).map_while(|_| stop_and_go_on().err()).collect();
+    assert!(tries.len() < 4, "{}", tries.join("\n"));
+}
+
+/// Stops a run and lets it go on; the error is its log, if it did not come to its end.
+fn stop_and_go_on() -> Result<(), String> {
     let test = "a_run_that_was_stopped_recovers";
     let Some(pulse) = Pulse::start(test) else {
-        return;
+        return Ok(());
     };
     let desk = Desk::new();
     let Some(port) = Port::make(test, &desk) else {
-        return;
+        return Ok(());
     };
     desk.wav16("cq.wav", RATE, 1, &noise(RATE * 4));
     let mut command = pulse.on(&desk);
@@ -1160,13 +1167,16 @@ fn a_run_that_was_stopped_recovers() {
     until("keyed again", || port.is_up());
     let code = ended(child);
     let log = fs::read_to_string(desk.path("log")).unwrap();
-    assert_eq!(code, 0, "{log}");
     assert!(!port.is_up());
+    if code != 0 {
+        return Err(log);
+    }
     // On a busy machine there may be more of them.
     let times = log.matches("interrupted").count();
     assert!(times >= 1, "{log}");
     assert_eq!(log.matches(" begin pass=1 ").count(), times + 1, "{log}");
     assert!(log.contains(&format!("passes=1 xruns={times}")), "{log}");
+    Ok(())
 }
 
 #[test]
