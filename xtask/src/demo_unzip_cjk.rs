@@ -52,8 +52,8 @@ fn gbk_archive() -> Vec<u8> {
         middle.extend([0, 0]);
         directory.extend(b"PK\x01\x02\x14\0\x14\0");
         directory.extend(&middle);
-        directory.extend([0; 6]);
-        directory.extend([0, 0, 0x20, 0, 0, 0]);
+        directory.extend([0; 6]); // no comment, disk 0
+        directory.extend([0x20, 0, 0, 0]); // the archive attribute
         directory.extend((bytes.len() as u32).to_le_bytes());
         directory.extend(&*name);
         bytes.extend(b"PK\x03\x04\x14\0");

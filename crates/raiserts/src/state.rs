@@ -1,7 +1,8 @@
 //! What happens when: the states of a transmission, without a system call.
 //!
 //! The one rule is in [`State::step`]'s answer: whenever the command does not run as it should, the
-//! first act is to release.
+//! first act is to release. And after [`Act::Key`] comes nothing in the same answer: what needs the
+//! transmitter waits for [`Event::Time`], even with a lead of 0, so that it is not done when keying fails.
 
 use nix::sys::signal::Signal;
 use ptt::Times;
@@ -111,7 +112,7 @@ impl State {
     pub(crate) fn start(&mut self, now: Instant) -> Vec<Act> {
         let mut acts = Vec::new();
         self.key(now, &mut acts);
-        self.after(now, self.times.lead, Wait::Lead, &mut acts);
+        self.wait = Some((Wait::Lead, now + self.times.lead));
         acts
     }
 
@@ -175,15 +176,6 @@ impl State {
         }
     }
 
-    /// Waits, or does at once what is to be done after no time.
-    fn after(&mut self, now: Instant, time: Duration, what: Wait, acts: &mut Vec<Act>) {
-        self.wait = None;
-        match time {
-            Duration::ZERO => self.waited(what, acts),
-            time => self.wait = Some((what, now + time)),
-        }
-    }
-
     fn waited(&mut self, what: Wait, acts: &mut Vec<Act>) {
         match what {
             Wait::Lead => {
@@ -216,7 +208,10 @@ impl State {
         let is_keyed = self.keyed_since.is_some();
         match (self.ending, status) {
             (None, Status::Exit(_)) if is_keyed => {
-                self.after(now, self.times.tail, Wait::Tail(status), acts);
+                match self.times.tail {
+                    Duration::ZERO => self.waited(Wait::Tail(status), acts),
+                    tail => self.wait = Some((Wait::Tail(status), now + tail)),
+                }
             }
             (ending, status) => {
                 self.release(acts);
@@ -291,7 +286,7 @@ impl State {
             Child::Waiting => Wait::Lead,
             _ => Wait::Resume,
         };
-        self.after(now, self.times.lead, what, acts);
+        self.wait = Some((what, now + self.times.lead));
     }
 }
 
@@ -312,7 +307,7 @@ mod tests {
     }
 
     impl Run {
-        /// `lead`, `tail` and time-out (0: none) in milliseconds.
+        /// `lead`, `tail` and time-out (0: none) in milliseconds. Without a lead, the command is started.
         fn new(lead: u64, tail: u64, timeout: u64) -> (Run, Vec<Act>) {
             let ms = Duration::from_millis;
             let mut state = State::new(Times {
@@ -321,7 +316,11 @@ mod tests {
                 timeout: (timeout > 0).then(|| ms(timeout)),
             });
             let now = Instant::now();
-            let acts = state.start(now);
+            let mut acts = state.start(now);
+            if lead == 0 {
+                assert_eq!(acts, [Key]);
+                acts.extend(state.step(Time, now));
+            }
             let zero = now;
             (Run { state, zero, now }, acts)
         }
@@ -449,7 +448,8 @@ mod tests {
         let (mut run, _) = Run::new(0, 0, 0);
         assert_eq!(run.then(Stopped), [Release]);
         assert_eq!(run.then(SignalToBoth(SIGTTIN)), [Stop(SIGTTIN)]);
-        assert_eq!(run.then(Continue), [Key, Pass(SIGCONT)]);
+        assert_eq!(run.then(Continue), [Key]);
+        assert_eq!(run.wakes(0), [Pass(SIGCONT)]);
     }
 
     #[test]
@@ -501,6 +501,19 @@ mod tests {
             run.then(Event::Signal(SIGTERM)),
             [Pass(SIGTERM), Pass(SIGCONT)]
         );
+    }
+
+    #[test]
+    fn what_cannot_be_keyed_is_not_started() {
+        let mut state = State::new(Times {
+            lead: Duration::ZERO,
+            tail: Duration::ZERO,
+            timeout: None,
+        });
+        let now = Instant::now();
+        assert_eq!(state.start(now), [Key]);
+        let acts = state.step(Lost, now);
+        assert_eq!(acts, [Release, End(Outcome::Failed)]);
     }
 
     #[test]
