@@ -1,5 +1,5 @@
 //! Copies between files and devices where nothing but the number of bytes decides what dd's blocks are:
-//! in pieces that stay in the processor's cache, whatever the block sizes, and without reading holes.
+//! in pieces of one size, whatever the block sizes, and without reading holes.
 //!
 //! When something unusual turns up (a failed read, a read that is short), it goes back to the last
 //! whole block and leaves the rest to [`super::copy`].
@@ -18,8 +18,9 @@ use std::fs::File;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::sync::atomic::Ordering::Relaxed;
 
-/// Bytes that are read and written at once.
-const PIECE: u64 = 256 << 10;
+/// Bytes that are read and written at once. Smaller ones would stay in the cache, but file systems take
+/// more time for them.
+const PIECE: u64 = 1024 << 10;
 
 /// Larger reads may be short (read(2), NOTES), and so count as partial.
 const LONGEST: u64 = 1 << 30;
