@@ -19,6 +19,9 @@ mod demo_blocksync;
 mod demo_dupes;
 mod demo_sparse_dd;
 mod demo_xen_migrate;
+mod differential;
+mod differential_cmp;
+mod gnu_cmp;
 mod install;
 mod lab;
 mod lexer;
@@ -75,7 +78,7 @@ pub(crate) const COMMANDS: &[Command] = &[
     },
     Command {
         name: "install",
-        operands: "[--prefix=DIR] [--destdir=DIR]",
+        operands: "[--prefix=DIR] [--destdir=DIR] | --drop-in[=DIR]",
         summary: "install binaries, manual pages and completions",
         run: install::run,
     },
@@ -84,6 +87,18 @@ pub(crate) const COMMANDS: &[Command] = &[
         operands: "[--runs=N] [--cold] [--dir=DIR] [--write] [CRATE]...",
         summary: "measure the tools side by side with installed peers",
         run: bench::run,
+    },
+    Command {
+        name: "gnu-cmp",
+        operands: "TREE",
+        summary: "run the test of a diffutils release for cmp with our cmp",
+        run: gnu_cmp::run,
+    },
+    Command {
+        name: "differential",
+        operands: "[--count=N] [--seed=N] cmp",
+        summary: "run random commands with a drop-in and with the system's own",
+        run: differential::run,
     },
     Command {
         name: "lab",
