@@ -27,7 +27,15 @@ pub(crate) fn known(trial: &Trial, said: &str) -> Option<&'static str> {
     let refused = |word: &str| said.contains(&format!("value '{word}'"));
     let names = trial.files.iter().map(|(name, _)| *name);
     let others = ["-", "./a", "/dev/null"];
-    if names.chain(others).any(refused) {
+    let all: Vec<&str> = names.chain(others).collect();
+    // Where messages are thrown away, files that are enough tell.
+    let files = trial
+        .words
+        .iter()
+        .filter(|word| all.contains(&&***word))
+        .count();
+    let is_unheard = trial.line.contains("2>/dev/null") || trial.line.contains("2>&-");
+    if all.iter().any(|word| refused(word)) || is_unheard && files > 2 {
         return Some("a third operand that is no number but the name of a file is a file");
     }
     let is_large = |word: &String| HUGE.iter().chain(&LARGE).any(|large| word.contains(large));

@@ -49,11 +49,15 @@ pub(crate) fn called(
 /// Runs cmp to its end.
 pub(crate) fn run(program: &OsStr, args: &[OsString]) -> ExitCode {
     cli::signal::default_sigpipe();
-    locale::start();
     let said = Said {
         program,
         messages: Messages::new(std::env::var_os("CMP_COMPAT").as_deref()),
     };
+    // Taking over the locale costs as much as comparing two small files: otherwise only those
+    // messages do it that depend on it.
+    if said.messages == Messages::Quoted {
+        locale::start();
+    }
     let status = match options::parse(program, args, said.messages) {
         Ok(Request::Compare(job)) => compare_files(&job, said),
         Ok(Request::Help) => print(options::HELP, said),
@@ -132,6 +136,7 @@ impl Said<'_> {
     }
 
     fn trouble(self, name: &OsStr, error: &io::Error) -> u8 {
+        locale::start();
         let text = system_text(error);
         self.line(&[&self.messages.subject(name), &b": "[..], text.as_bytes()].concat());
         TROUBLE
@@ -293,7 +298,10 @@ fn width(inputs: &[Input], limit: u64) -> usize {
 }
 
 fn differ(names: [&OsString; 2], finding: &Finding, (a, b): (u8, u8), bytes: bool) -> Vec<u8> {
-    let unit = match locale::has_posix_messages() && !bytes {
+    if !bytes {
+        locale::start();
+    }
+    let unit = match !bytes && locale::has_posix_messages() {
         true => "char",
         false => "byte",
     };

@@ -17,12 +17,12 @@ use std::os::unix::ffi::OsStrExt;
 use super::number::HUGE;
 
 /// Bytes of a read: at first, so that an early difference costs little, and at most.
-const READ_MIN: usize = 32 << 10;
+const READ_MIN: usize = 4 << 10;
 const READ_MAX: usize = 256 << 10;
 
 /// Holes are asked about behind so many bytes: at once in a file that is known to have some, later
 /// in another one, which may have space that was never written.
-const ASK_SPARSE: u64 = READ_MIN as u64;
+const ASK_SPARSE: u64 = 64 << 10;
 const ASK_DENSE: u64 = 1 << 20;
 
 /// A smaller hole is read: that costs no more than asking.
@@ -165,8 +165,9 @@ impl Input {
             return Ok(());
         }
         let file = self.file.as_ref().ok_or(Errno::BADF)?;
-        if self.buffer.is_empty() {
-            self.buffer = vec![0; READ_MAX];
+        if self.buffer.len() < self.block {
+            // What it held is not needed any more; new zeros cost nothing.
+            self.buffer = vec![0; self.block];
         }
         let buf =
             &mut self.buffer[..usize::try_from(left).map_or(self.block, |l| l.min(self.block))];
@@ -193,7 +194,7 @@ impl Input {
         };
         self.taken += read as u64;
         if read == self.block {
-            self.block = READ_MAX.min(self.block * 2);
+            self.block = READ_MAX.min(self.block * 4);
         }
         Ok(())
     }
