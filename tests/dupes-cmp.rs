@@ -457,12 +457,16 @@ fn all_numbers_are_right_in_long_files() {
 fn sparse_files_are_compared_in_no_time() {
     let f = Folder::new();
     let size = 14u64 << 40;
+    let file = File::create(f.path("b")).unwrap();
+    if let Err(e) = file.set_len(size + (1 << 40)) {
+        return skipped(
+            "sparse_files_are_compared_in_no_time",
+            &format!("15 TiB: {e}"),
+        );
+    }
     f.sparse("a", size, &[]);
     f.sparse("b", size + (1 << 40), &[]);
     f.sparse("c", size, &[(9 << 40, b"x")]);
-    if fs::metadata(f.path("b")).unwrap().len() != size + (1 << 40) {
-        return;
-    }
     is(
         &f.cmp("a b"),
         1,
