@@ -1468,6 +1468,9 @@ fn examples_of_the_manual_page() {
     t.write("photos/1.iso", noise(1, 5000));
     t.write("photos/2.jpg", noise(1, 5000));
     t.write("backup/photos/3.iso", noise(1, 5000));
+    for image in ["disk.img", "copy1.img", "copy2.img"] {
+        t.write(image, noise(2, 6000));
+    }
     let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../man/dupes.1");
     let page = fs::read_to_string(page).unwrap();
     let examples: Vec<_> = page
@@ -1492,6 +1495,7 @@ fn examples_of_the_manual_page() {
             "./backup/photos/3.iso|./photos/1.iso||",
             "5000\n",
             "photos/2.jpg\n",
+            "",
         ]
     );
 }

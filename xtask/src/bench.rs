@@ -51,6 +51,7 @@ pub(crate) struct Contender<'a> {
     is_ours: bool,
     arguments: Box<dyn Fn(&mut Command) + 'a>,
     synced: Option<&'a str>,
+    status: i32,
 }
 
 impl<'a> Contender<'a> {
@@ -67,6 +68,7 @@ impl<'a> Contender<'a> {
             is_ours: true,
             arguments,
             synced: None,
+            status: 0,
         }
     }
 
@@ -83,6 +85,7 @@ impl<'a> Contender<'a> {
             is_ours: false,
             arguments,
             synced: None,
+            status: 0,
         }
     }
 
@@ -90,6 +93,12 @@ impl<'a> Contender<'a> {
     /// the kernel, beside tools that do not.
     pub(crate) fn synced(mut self, file: &'a str) -> Self {
         self.synced = Some(file);
+        self
+    }
+
+    /// The exit status that is wanted, if that is not 0.
+    pub(crate) fn exits(mut self, status: i32) -> Self {
+        self.status = status;
         self
     }
 
@@ -185,7 +194,7 @@ impl Bench {
                     .stderr(create(&stderr)?);
                 self.settle()?;
                 let measurement = measure::run(&mut command)?;
-                let result = if measurement.status.success() {
+                let result = if measurement.status.code() == Some(entry.contender.status) {
                     verify(label, &stdout)
                 } else {
                     let text = fs::read(&stderr).unwrap_or_default();

@@ -27,7 +27,62 @@ pub(crate) fn run(bench: &mut Bench) -> Result {
         "6000 files of 64 KiB, many with a common start",
         many_of_a_size,
     )?;
-    case(bench, "1 GiB of true duplicates", duplicates)
+    case(bench, "1 GiB of true duplicates", duplicates)?;
+    cmp(bench)
+}
+
+/// Two files against GNU cmp.
+fn cmp(bench: &mut Bench) -> Result {
+    let names = ["x", "y", "early", "s", "t"];
+    let [x, y, early, s, t] = names.map(|name| bench.dir().join(name));
+    let make = || -> io::Result<()> {
+        let mut file = File::create(&x)?;
+        let bytes = noise(4, 256 * MIB);
+        (0..8).try_for_each(|_| file.write_all(&bytes))?;
+        for copy in [&y, &early] {
+            fs::copy(&x, copy)?;
+        }
+        File::options()
+            .write(true)
+            .open(&early)?
+            .write_all(b"#!#!")?;
+        // GNU cmp reads holes: not more than it can in some seconds.
+        File::create(&s)?.set_len(4 << 30)?;
+        File::create(&t)?.set_len(5 << 30)
+    };
+    make().map_err(|e| format!("{}: {e}", bench.dir().display()))?;
+    let cases = [
+        ("cmp: equal files of 2 GiB", ["x", "y"], 0, ""),
+        (
+            "cmp: 2 GiB that differ in the first byte",
+            ["x", "early"],
+            1,
+            "x early differ: ",
+        ),
+        ("cmp: a hole of 4 GiB and one of 5 GiB", ["s", "t"], 1, ""),
+    ];
+    for (name, files, status, said) in cases {
+        let ours = Contender::ours("dupes", "dupes --cmp", |c| {
+            c.arg("--cmp").args(files);
+        });
+        let theirs = Contender::peer("cmp", "cmp", |c| {
+            c.args(files);
+        });
+        bench.run(Case {
+            name,
+            contenders: vec![ours.exits(status), theirs.exits(status)],
+            prepare: &mut |_| Ok(()),
+            verify: &mut |_, stdout| {
+                let text = fs::read_to_string(stdout).map_err(|e| e.to_string())?;
+                match text.starts_with(said) {
+                    true => Ok(()),
+                    false => Err(format!("said {text:?}")),
+                }
+            },
+        })?;
+    }
+    let removed = [x, y, early, s, t].iter().try_for_each(fs::remove_file);
+    removed.map_err(|e| format!("{}: {e}", bench.dir().display()))
 }
 
 /// Makes a tree, lets all finders search it, and removes it. `make` says how many files have a

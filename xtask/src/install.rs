@@ -1,12 +1,25 @@
-//! `cargo xtask install`: binaries, manual pages and completions below a prefix.
+//! `cargo xtask install`: binaries, manual pages and completions below a prefix; or a folder of links
+//! under the names of the programs that our tools stand in for.
 
 use std::ffi::OsString;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
-use crate::workspace::{build_release, can_build, read, root, take_value, tools};
+use crate::workspace::{build_release, build_release_of, can_build, read, root, take_value, tools};
 use crate::{Result, completions, options};
+
+/// The names under which a tool is another program.
+const DROP_INS: &[(&str, &str)] = &[
+    ("cmp", "dupes"),
+    ("dd", "sparse-dd"),
+    ("unzip", "unzip-cjk"),
+    ("zipinfo", "unzip-cjk"),
+];
+
+/// Where the links go if no folder is named.
+const DROP_IN_FOLDER: &str = "/usr/local/lib/blkutils/drop-in";
 
 /// Builds what is not built yet and installs it to DESTDIR/PREFIX.
 ///
@@ -15,6 +28,15 @@ pub(crate) fn run(arguments: &[OsString]) -> Result {
     let mut prefix = PathBuf::from("/usr/local");
     let mut destdir = PathBuf::new();
     let mut rest = arguments;
+    match arguments {
+        [word] if word == "--drop-in" => return drop_in(Path::new(DROP_IN_FOLDER)),
+        [word, ..] if word.as_bytes().starts_with(b"--drop-in") => {
+            let folder = take_value("--drop-in", &mut rest)?;
+            let folder = folder.filter(|folder| rest.is_empty() && !folder.as_os_str().is_empty());
+            return drop_in(&folder.ok_or("--drop-in=DIR stands alone")?);
+        }
+        _ => {}
+    }
     while let Some(first) = rest.first() {
         if let Some(value) = take_value("--prefix", &mut rest)? {
             prefix = value;
@@ -37,6 +59,43 @@ pub(crate) fn run(arguments: &[OsString]) -> Result {
             continue;
         }
         install(&tool, &binaries, &below(&destdir, &prefix))?;
+    }
+    Ok(())
+}
+
+/// Builds the tools and fills a folder that is to stand first in PATH: binaries and links to them.
+fn drop_in(folder: &Path) -> Result {
+    let tools: Vec<&str> = DROP_INS.iter().map(|(_, tool)| *tool).collect();
+    let binaries = build_release_of(&tools)?;
+    let fault = |e: std::io::Error| format!("{}: {e}", folder.display());
+    make_folders(folder).map_err(fault)?;
+    let folder = fs::canonicalize(folder).map_err(fault)?;
+    fill(&folder, &binaries)?;
+    println!("\nput it first:  PATH={}:$PATH", folder.display());
+    Ok(())
+}
+
+/// Puts binaries and links into a folder; nothing of it if the name of a link is taken.
+fn fill(folder: &Path, binaries: &Path) -> Result {
+    for (name, tool) in DROP_INS {
+        let link = folder.join(name);
+        let is_ours = fs::read_link(&link).is_ok_and(|target| target == Path::new(tool));
+        if !is_ours && link.symlink_metadata().is_ok() {
+            let link = link.display();
+            return Err(format!(
+                "{link}: is there already, and not a link of ours; name another folder"
+            ));
+        }
+    }
+    for (name, tool) in DROP_INS {
+        let from = binaries.join(tool);
+        let bytes = fs::read(&from).map_err(|e| format!("{}: {e}", from.display()))?;
+        place(&folder.join(tool), &bytes, 0o755)?;
+        let link = folder.join(name);
+        if link.symlink_metadata().is_err() {
+            symlink(tool, &link).map_err(|e| format!("{}: {e}", link.display()))?;
+        }
+        println!("{} -> {tool}", link.display());
     }
     Ok(())
 }
@@ -124,6 +183,30 @@ mod tests {
         assert_eq!(below("", "/usr/local"), Path::new("/usr/local"));
         assert_eq!(below("/tmp/pkg", "/usr"), Path::new("/tmp/pkg/usr"));
         assert_eq!(below("pkg", "/usr"), Path::new("pkg/usr"));
+    }
+
+    #[test]
+    fn a_drop_in_never_replaces_what_is_not_ours() {
+        let scratch = Scratch::new(&std::env::temp_dir(), "drop-in-test").unwrap();
+        let binaries = scratch.path().join("built");
+        fs::create_dir(&binaries).unwrap();
+        for (_, tool) in DROP_INS {
+            fs::write(binaries.join(tool), tool).unwrap();
+        }
+        let folder = scratch.path().join("first");
+        fs::create_dir(&folder).unwrap();
+        fill(&folder, &binaries).unwrap();
+        fill(&folder, &binaries).unwrap();
+        for (name, tool) in DROP_INS {
+            assert_eq!(fs::read_to_string(folder.join(name)).unwrap(), *tool);
+        }
+        let system = scratch.path().join("bin");
+        fs::create_dir(&system).unwrap();
+        fs::write(system.join("cmp"), "the system's own").unwrap();
+        fill(&system, &binaries).unwrap_err();
+        let left = fs::read_dir(&system).unwrap().count();
+        assert_eq!(left, 1);
+        assert_eq!(fs::read(system.join("cmp")).unwrap(), b"the system's own");
     }
 
     #[test]

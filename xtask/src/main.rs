@@ -23,7 +23,10 @@ mod demo_raiserts;
 mod demo_sparse_dd;
 mod demo_unzip_cjk;
 mod demo_xen_migrate;
+mod differential;
+mod differential_cmp;
 mod fuzz_dd;
+mod gnu_cmp;
 mod gnu_dd;
 mod install;
 mod lab;
@@ -95,7 +98,7 @@ pub(crate) const COMMANDS: &[Command] = &[
     },
     Command {
         name: "install",
-        operands: "[--prefix=DIR] [--destdir=DIR]",
+        operands: "[--prefix=DIR] [--destdir=DIR] | --drop-in[=DIR]",
         summary: "install binaries, manual pages and completions",
         run: install::run,
     },
@@ -122,6 +125,18 @@ pub(crate) const COMMANDS: &[Command] = &[
         operands: "[--runs=N] [--seed=N] [--peer=PATH]",
         summary: "compare random dd commands with the system's dd",
         run: fuzz_dd::run,
+    },
+    Command {
+        name: "gnu-cmp",
+        operands: "TREE",
+        summary: "run the test of a diffutils release for cmp with our cmp",
+        run: gnu_cmp::run,
+    },
+    Command {
+        name: "differential",
+        operands: "[--count=N] [--seed=N] cmp",
+        summary: "run random commands with a drop-in and with the system's own",
+        run: differential::run,
     },
     Command {
         name: "lab",

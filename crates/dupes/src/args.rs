@@ -17,6 +17,7 @@ List groups of identical files, proven byte by byte, reading as little as possib
       --files-from=FILE  take names from FILE as well, one a line; - is standard input
       --memory=SIZE      keep at most this much of the files in memory (default: 256M)
       --progress[=FD]    show progress without a terminal too, or write it to descriptor FD
+      --cmp              as the first argument: be cmp, and take its options and operands
   -h, --help             print this help
   -V, --version          print the version
 
@@ -72,6 +73,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Request,
                 let mode = progress::mode(parser.optional_value().as_deref());
                 progress = Some(mode.map_err(|e| format!("--progress {e}"))?);
             }
+            Long("cmp") => return Err("--cmp has to be the first argument".into()),
             Short('h') | Long("help") => return Ok(Request::Help),
             Short('V') | Long("version") => return Ok(Request::Version),
             Value(name) if name == "-" => sources.push(Source::List(name)),

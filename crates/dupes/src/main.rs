@@ -2,12 +2,13 @@
 //!
 //! The main path: [`args`] → [`walk`] (all files, as a [`tree`]) → [`candidates`] (sizes that more
 //! than one file has) → [`pool`] (threads that compare a [`class`] of files in [`round`]s) →
-//! [`groups`] → [`report`].
+//! [`groups`] → [`report`]. Called as cmp, it is another program: [`cmp`].
 
 mod args;
 mod candidates;
 mod class;
 mod clones;
+mod cmp;
 mod distinct;
 mod groups;
 mod limits;
@@ -29,6 +30,9 @@ use std::process::ExitCode;
 const TOOL: &str = "dupes";
 
 fn main() -> ExitCode {
+    if let Some((program, args)) = cmp::called(std::env::args_os()) {
+        return cmp::run(&program, &args);
+    }
     limits::widen_descriptors();
     cli::signal::default_sigpipe();
     if let Err(e) = cli::signal::start(TOOL) {

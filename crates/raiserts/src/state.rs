@@ -207,12 +207,10 @@ impl State {
         self.child = Child::Ended;
         let is_keyed = self.keyed_since.is_some();
         match (self.ending, status) {
-            (None, Status::Exit(_)) if is_keyed => {
-                match self.times.tail {
-                    Duration::ZERO => self.waited(Wait::Tail(status), acts),
-                    tail => self.wait = Some((Wait::Tail(status), now + tail)),
-                }
-            }
+            (None, Status::Exit(_)) if is_keyed => match self.times.tail {
+                Duration::ZERO => self.waited(Wait::Tail(status), acts),
+                tail => self.wait = Some((Wait::Tail(status), now + tail)),
+            },
             (ending, status) => {
                 self.release(acts);
                 acts.push(Act::End(match ending {
