@@ -187,7 +187,8 @@ fn words(random: &mut Random) -> Vec<String> {
     words
 }
 
-/// Some short pieces, and then the rest at once.
+/// Some short pieces, and then the rest, each as long as a pipe takes at once: a reader that is in time
+/// gets just these.
 fn pieces(random: &mut Random, bytes: &[u8]) -> Vec<Vec<u8>> {
     let mut pieces = Vec::new();
     let mut rest = bytes;
@@ -196,7 +197,7 @@ fn pieces(random: &mut Random, bytes: &[u8]) -> Vec<Vec<u8>> {
         pieces.push(piece.to_vec());
         rest = others;
     }
-    pieces.push(rest.to_vec());
+    pieces.extend(rest.chunks(64 << 10).map(<[u8]>::to_vec));
     pieces
 }
 
