@@ -29,6 +29,8 @@ const NAME: &str = match option_env!("CARGO_BIN_EXE_dupes") {
     None => "dd",
 };
 
+/// (Without `iflag=fullblock`, how many records come out of a pipe is a matter of time.)
+///
 /// Each begins in a folder with `img` (300 000 bytes of numbered lines with zeros among them) and
 /// `text`. `$LOOP` is a loop device over `disk` in those that name it.
 const SCRIPTS: &[(&str, &str)] = &[
@@ -173,8 +175,8 @@ const SCRIPTS: &[(&str, &str)] = &[
     ),
     (
         "over a link to another host",
-        "dd if=img bs=1M | sh -c 'dd of=remote bs=1M' && cmp img remote && echo arrived
-        (dd if=img bs=1k count=3; dd if=text) 2>/dev/null | dd bs=1000 of=joined; cksum joined",
+        "dd if=img bs=1M | sh -c 'dd of=remote bs=64k iflag=fullblock' && cmp img remote && echo arrived
+        (dd if=img bs=1k count=3; dd if=text) 2>/dev/null | dd bs=1000 iflag=fullblock of=joined; cksum joined",
     ),
     (
         "compared with zeros and with standard input",
