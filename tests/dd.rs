@@ -334,6 +334,50 @@ fn errors_that_no_block_is_free_of_end_the_copy() {
 }
 
 #[test]
+fn an_output_that_cannot_be_opened_is_told_before_the_guard() {
+    let dir = Dir::new();
+    dir.write("in", "data");
+    std::os::unix::fs::symlink("in", dir.path("link")).unwrap();
+    for (line, why) in [
+        ("if=in of=in conv=excl", "'in': File exists"),
+        (
+            "if=in of=link oflag=nofollow",
+            "'link': Too many levels of symbolic links",
+        ),
+        ("if=in of=in oflag=directory", "'in': Invalid argument"),
+    ] {
+        let ran = dir.dd(line).exits(1);
+        ran.says(&format!("dd: failed to open {why}"));
+    }
+    assert_eq!(dir.read("in"), b"data");
+}
+
+/// GNU dd looks once more before it ends well.
+#[test]
+fn an_interrupt_that_comes_with_the_end_of_the_input_counts() {
+    let dir = Dir::new();
+    let mut child = dir
+        .command("of=out status=noxfer")
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let stdin = child.stdin.take();
+    // The signals are blocked by the time the output is there.
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !dir.path("out").exists() {
+        assert!(Instant::now() < deadline);
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let pid = nix::unistd::Pid::from_raw(child.id() as i32);
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
+    drop(stdin);
+    let ran = Ran::from(child.wait_with_output().unwrap());
+    assert_eq!(ran.code, 128 + nix::libc::SIGINT);
+    assert_eq!(ran.stderr, "0+0 records in\n0+0 records out\n");
+}
+
+#[test]
 fn signals_print_statistics() {
     let dir = Dir::new();
     for (signal, code) in [(nix::libc::SIGUSR1, Some(0)), (nix::libc::SIGINT, None)] {

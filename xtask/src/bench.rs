@@ -15,7 +15,9 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::measure::{self, Measurement, Moved};
-use crate::workspace::{Scratch, build_release, find_program, root, take_value, version};
+use crate::workspace::{
+    Scratch, build_release, build_release_of, find_program, root, take_value, version,
+};
 use crate::{
     Result, bench_blkcore, bench_blocksync, bench_dupes, bench_sparse_dd, bench_unzip_cjk,
 };
@@ -31,6 +33,9 @@ const SUITES: &[(&str, Suite)] = &[
     ("sparse-dd", bench_sparse_dd::run),
     ("unzip-cjk", bench_unzip_cjk::run),
 ];
+
+/// Those whose cases need the tool of that name and no other.
+const WITH_ONE_TOOL: &[&str] = &["dupes", "sparse-dd", "unzip-cjk"];
 
 /// One question: who does this best?
 pub(crate) struct Case<'a> {
@@ -51,6 +56,7 @@ pub(crate) struct Contender<'a> {
     is_ours: bool,
     arguments: Box<dyn Fn(&mut Command) + 'a>,
     synced: Option<&'a str>,
+    through: Option<&'a str>,
     status: i32,
 }
 
@@ -68,6 +74,7 @@ impl<'a> Contender<'a> {
             is_ours: true,
             arguments,
             synced: None,
+            through: None,
             status: 0,
         }
     }
@@ -85,6 +92,7 @@ impl<'a> Contender<'a> {
             is_ours: false,
             arguments,
             synced: None,
+            through: None,
             status: 0,
         }
     }
@@ -93,6 +101,12 @@ impl<'a> Contender<'a> {
     /// the kernel, beside tools that do not.
     pub(crate) fn synced(mut self, file: &'a str) -> Self {
         self.synced = Some(file);
+        self
+    }
+
+    /// Runs a script of sh, in which `"$@"` is the program with its arguments.
+    pub(crate) fn through(mut self, script: &'a str) -> Self {
+        self.through = Some(script);
         self
     }
 
@@ -109,6 +123,10 @@ impl<'a> Contender<'a> {
             command = Command::new("sh");
             command.args(["-c", "file=$1; shift; \"$@\" && sync \"$file\"", "sh", file]);
             command.arg(program);
+        }
+        if let Some(script) = self.through {
+            command = Command::new("sh");
+            command.args(["-c", script, "sh"]).arg(program);
         }
         (self.arguments)(&mut command);
         command
@@ -278,8 +296,13 @@ pub(crate) fn run(arguments: &[OsString]) -> Result {
         rest = after;
     }
     let dir = fs::canonicalize(&dir).map_err(|e| format!("{}: {e}", dir.display()))?;
+    let needs_all = tools.is_empty() || tools.iter().any(|tool| !WITH_ONE_TOOL.contains(tool));
+    let binaries = match needs_all {
+        true => build_release()?,
+        false => build_release_of(&tools)?,
+    };
     let mut bench = Bench {
-        binaries: build_release()?,
+        binaries,
         scratch: Scratch::new(&dir, "bench")?,
         runs,
         cold,

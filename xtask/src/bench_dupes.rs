@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 use crate::Result;
 use crate::bench::{Bench, Case, Contender, Random};
+use crate::workspace::Scratch;
 
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
@@ -81,8 +82,60 @@ fn cmp(bench: &mut Bench) -> Result {
             },
         })?;
     }
+    cmp_starts(bench)?;
+    cmp_huge(bench)?;
     let removed = [x, y, early, s, t].iter().try_for_each(fs::remove_file);
     removed.map_err(|e| format!("{}: {e}", bench.dir().display()))
+}
+
+/// Many runs that find a difference at once: what it costs to start.
+fn cmp_starts(bench: &mut Bench) -> Result {
+    let script = "i=0; while [ $i -lt 500 ]; do \"$@\"; i=$((i + 1)); done >/dev/null; \"$@\"";
+    let ours = Contender::ours("dupes", "dupes --cmp", |c| {
+        c.args(["--cmp", "x", "early"]);
+    });
+    let theirs = Contender::peer("cmp", "cmp", |c| {
+        c.args(["x", "early"]);
+    });
+    bench.run(Case {
+        name: "cmp: 500 times 2 GiB that differ in the first byte",
+        contenders: vec![
+            ours.through(script).exits(1),
+            theirs.through(script).exits(1),
+        ],
+        prepare: &mut |_| Ok(()),
+        verify: &mut |_, _| Ok(()),
+    })
+}
+
+/// Holes of 14 and 15 TiB, where a file system takes such files. GNU cmp would read for an hour.
+fn cmp_huge(bench: &mut Bench) -> Result {
+    let name = "cmp: a hole of 14 TiB and one of 15 TiB";
+    let folders = [bench.dir().to_owned(), PathBuf::from("/dev/shm")];
+    let make = |folder: &PathBuf| {
+        let scratch = Scratch::new(folder, "bench-huge").ok()?;
+        for (file, size) in [("s", 14u64 << 40), ("t", 15 << 40)] {
+            let file = File::create(scratch.path().join(file)).ok()?;
+            file.set_len(size).ok()?;
+        }
+        Some(scratch)
+    };
+    let Some(scratch) = folders.iter().find_map(make) else {
+        bench.note(name, "skipped: no file system takes such files\n");
+        return Ok(());
+    };
+    let files = ["s", "t"].map(|file| scratch.path().join(file));
+    bench.run(Case {
+        name,
+        contenders: vec![
+            Contender::ours("dupes", "dupes --cmp", |c| {
+                c.arg("--cmp").args(&files);
+            })
+            .exits(1),
+        ],
+        prepare: &mut |_| Ok(()),
+        verify: &mut |_, _| Ok(()),
+    })
 }
 
 /// Makes a tree, lets all finders search it, and removes it. `make` says how many files have a

@@ -32,8 +32,11 @@ pub(crate) fn run(bench: &mut Bench) -> Result {
         make(&source).map_err(|e| format!("{}: {e}", source.display()))?;
         to_new_file(bench, name, &source)?;
         as_dd(bench, name, &source)?;
+        as_dd_in_a_pipe(bench, name, &source)?;
         if index < 2 {
             to_dirty_device(bench, name, &source)?;
+        } else {
+            as_dd_to_a_device(bench, name, &source)?;
         }
         remove(&source)?;
     }
@@ -54,6 +57,23 @@ fn start(bench: &mut Bench) -> Result {
             Contender::peer("qemu-img", "qemu-img", |c| {
                 c.arg("--version");
             }),
+        ],
+        prepare: &mut |_| Ok(()),
+        verify: &mut |_, _| Ok(()),
+    })?;
+    let script = "i=0; while [ $i -lt 500 ]; do \"$@\" || exit; i=$((i + 1)); done";
+    let words = ["if=/dev/zero", "of=/dev/null", "count=1", "status=none"];
+    bench.run(Case {
+        name: "start: 500 times one block, as dd",
+        contenders: vec![
+            Contender::ours("sparse-dd", "sparse-dd as dd", |c| {
+                c.args(words);
+            })
+            .through(script),
+            Contender::peer("dd", "dd", |c| {
+                c.args(words);
+            })
+            .through(script),
         ],
         prepare: &mut |_| Ok(()),
         verify: &mut |_, _| Ok(()),
@@ -101,7 +121,13 @@ fn to_new_file(bench: &mut Bench, image: &str, source: &Path) -> Result {
 /// The same words for GNU dd and for sparse-dd in its place.
 fn as_dd(bench: &mut Bench, image: &str, source: &Path) -> Result {
     let copy = bench.dir().join("copy.img");
-    for words in ["bs=1M", "bs=1M conv=sparse", "bs=4K", "ibs=64K obs=4K"] {
+    for words in [
+        "bs=1M",
+        "bs=1M conv=sparse",
+        "bs=4K",
+        "bs=512",
+        "ibs=64K obs=4K",
+    ] {
         let all = format!("if=disk.img of=copy.img status=none {words}");
         bench.run(Case {
             name: &format!("{image}, dd {words}"),
@@ -120,10 +146,67 @@ fn as_dd(bench: &mut Bench, image: &str, source: &Path) -> Result {
     remove(&copy)
 }
 
+/// One dd into another one, as scripts have it.
+fn as_dd_in_a_pipe(bench: &mut Bench, image: &str, source: &Path) -> Result {
+    let copy = bench.dir().join("copy.img");
+    for (words, script) in [
+        (
+            "bs=1M",
+            "\"$1\" if=disk.img bs=1M status=none | \"$1\" of=copy.img bs=1M iflag=fullblock status=none",
+        ),
+        (
+            "bs=4K",
+            "\"$1\" if=disk.img bs=4K status=none | \"$1\" of=copy.img bs=4K iflag=fullblock status=none",
+        ),
+    ] {
+        bench.run(Case {
+            name: &format!("{image}, dd | dd {words}"),
+            contenders: vec![
+                Contender::ours("sparse-dd", "sparse-dd as dd", |_| {}).through(script),
+                Contender::peer("dd", "dd", |_| {}).through(script),
+            ],
+            prepare: &mut |_| remove(&copy),
+            verify: &mut |_, _| equal(source, &copy),
+        })?;
+    }
+    remove(&copy)
+}
+
+/// dd onto a loop device. (With conv=sparse GNU dd would leave there what was there before.)
+fn as_dd_to_a_device(bench: &mut Bench, image: &str, source: &Path) -> Result {
+    let backing = bench.dir().join("device.img");
+    let size = fs::metadata(source).map_err(|e| e.to_string())?.len();
+    let Some(device) = LoopDevice::attach(&backing, size)? else {
+        bench.note(
+            &format!("{image}, dd to a block device"),
+            "skipped: no loop device\n",
+        );
+        return Ok(());
+    };
+    for words in ["bs=1M conv=fsync", "bs=4K conv=fsync"] {
+        let of = format!("of={}", device.path.display());
+        let all = format!("if=disk.img status=none {of} {words}");
+        bench.run(Case {
+            name: &format!("{image}, dd {words} to a block device"),
+            contenders: vec![
+                Contender::ours("sparse-dd", "sparse-dd as dd", |c| {
+                    c.args(all.split(' '));
+                }),
+                Contender::peer("dd", "dd", |c| {
+                    c.args(all.split(' '));
+                }),
+            ],
+            prepare: &mut |_| Ok(()),
+            verify: &mut |_, _| equal(source, &device.path),
+        })?;
+    }
+    Ok(())
+}
+
 /// A loop device that is full of something else before each copy.
 fn to_dirty_device(bench: &mut Bench, image: &str, source: &Path) -> Result {
     let backing = bench.dir().join("device.img");
-    let Some(device) = LoopDevice::attach(&backing)? else {
+    let Some(device) = LoopDevice::attach(&backing, SIZE)? else {
         bench.note(
             &format!("{image}, to a dirty block device"),
             "skipped: no loop device\n",
@@ -161,11 +244,11 @@ struct LoopDevice {
 
 impl LoopDevice {
     /// `None` where there are no loop devices, or none for us.
-    fn attach(backing: &Path) -> Result<Option<LoopDevice>> {
+    fn attach(backing: &Path, size: u64) -> Result<Option<LoopDevice>> {
         let Some(losetup) = find_program("losetup") else {
             return Ok(None);
         };
-        let file = File::create(backing).and_then(|file| file.set_len(SIZE));
+        let file = File::create(backing).and_then(|file| file.set_len(size));
         file.map_err(|e| format!("{}: {e}", backing.display()))?;
         let output = Command::new(losetup)
             .args(["--find", "--show"])

@@ -6,7 +6,7 @@
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -110,6 +110,21 @@ impl Stage {
             true => Ok(stdout),
             false => Err(format!("{line}: {}", output.status)),
         }
+    }
+
+    /// Makes a folder in which `tool` has the name of the program that it stands in for, and runs a
+    /// script with that folder first in PATH.
+    pub(crate) fn run_as(&self, name: &str, tool: &str, script: &str) -> Result<String> {
+        let folder = self.path("drop-in");
+        let fault = |e: io::Error| format!("{}: {e}", folder.display());
+        fs::create_dir(&folder).map_err(fault)?;
+        symlink(self.tool(tool), folder.join(name)).map_err(fault)?;
+        fs::write(self.path("script.sh"), script).map_err(fault)?;
+        self.run("cat script.sh")?;
+        let mut path = folder.into_os_string();
+        path.push(":");
+        path.push(std::env::var_os("PATH").unwrap_or_default());
+        self.run_with("sh script.sh", &[("PATH", path)])
     }
 
     /// Says what has been verified.

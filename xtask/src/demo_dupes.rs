@@ -44,6 +44,20 @@ pub(crate) fn run(stage: &Stage) -> Result {
         }
     }
     stage.verified("One JSON object a line, each duplicate named once.");
+
+    stage.explain("A script that calls cmp and gets dupes under that name.");
+    let stdout = stage.run_as(
+        "cmp",
+        "dupes",
+        "if cmp -s photos/summer.jpg 'backup/summer (1).jpg'; then echo equal; fi\n\
+         cmp -l photos/summer.jpg photos/summer-edited.jpg | wc -l\n\
+         cmp -n 299999 photos/summer.jpg photos/summer-edited.jpg && echo equal but for the end\n",
+    )?;
+    match stdout.split_whitespace().collect::<Vec<_>>().join(" ") == "equal 1 equal but for the end"
+    {
+        true => stage.verified("It answers as GNU cmp does."),
+        false => return Err(format!("the script printed {stdout:?}")),
+    }
     Ok(())
 }
 

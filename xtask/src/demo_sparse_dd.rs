@@ -1,4 +1,4 @@
-//! The demo of sparse-dd: copy a disk image with holes, update the copy, follow the progress.
+//! The demo of sparse-dd: copy a disk image with holes, update the copy, follow the progress, be dd.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -33,7 +33,20 @@ pub(crate) fn run(stage: &Stage) -> Result {
     let stdout = stage.run("sparse-dd -machine -src disk.img -dest machine.img")?;
     verify_progress(&stdout)?;
     stage.verified("Progress rises from 0 to 100, and stdout has nothing else.");
-    verify_copy(stage, &disk, "machine.img")
+    verify_copy(stage, &disk, "machine.img")?;
+
+    stage.explain("A script that calls dd and gets sparse-dd under that name.");
+    let stdout = stage.run_as(
+        "dd",
+        "sparse-dd",
+        "dd if=disk.img of=as-dd.img bs=4K conv=sparse\n\
+         dd if=as-dd.img bs=1k skip=1 count=1 status=none | wc -c\n\
+         dd if=disk.img of=disk.img bs=1M || echo refused\n",
+    )?;
+    if stdout.split_whitespace().ne(["1024", "refused"]) {
+        return Err(format!("the script printed {stdout:?}"));
+    }
+    verify_copy(stage, &disk, "as-dd.img")
 }
 
 /// An ext4 file system with files in it where mke2fs is installed, else a sparse file.

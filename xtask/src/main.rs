@@ -25,7 +25,7 @@ mod demo_unzip_cjk;
 mod demo_xen_migrate;
 mod differential;
 mod differential_cmp;
-mod fuzz_dd;
+mod differential_dd;
 mod gnu_cmp;
 mod gnu_dd;
 mod install;
@@ -121,12 +121,6 @@ pub(crate) const COMMANDS: &[Command] = &[
         run: gnu_dd::run,
     },
     Command {
-        name: "fuzz-dd",
-        operands: "[--runs=N] [--seed=N] [--peer=PATH]",
-        summary: "compare random dd commands with the system's dd",
-        run: fuzz_dd::run,
-    },
-    Command {
         name: "gnu-cmp",
         operands: "TREE",
         summary: "run the test of a diffutils release for cmp with our cmp",
@@ -134,7 +128,7 @@ pub(crate) const COMMANDS: &[Command] = &[
     },
     Command {
         name: "differential",
-        operands: "[--count=N] [--seed=N] cmp",
+        operands: "[--count=N] [--seed=N] [--peer=PATH] cmp|dd",
         summary: "run random commands with a drop-in and with the system's own",
         run: differential::run,
     },

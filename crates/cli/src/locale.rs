@@ -1,5 +1,5 @@
 //! What drop-ins for C tools take from the locale: whether text is UTF-8, which characters can be
-//! printed, whether messages are those of POSIX.
+//! printed, letter case, the decimal point, whether messages are those of POSIX. Nothing is translated.
 #![allow(unsafe_code)]
 
 use nix::libc;
@@ -29,12 +29,36 @@ pub fn start() {
     }
 }
 
+fn information(item: libc::nl_item) -> String {
+    // SAFETY: returns a terminated string that lives until the next call for the locale; it is copied
+    // before that.
+    let text = unsafe { CStr::from_ptr(libc::nl_langinfo(item)) };
+    text.to_string_lossy().into_owned()
+}
+
 /// Whether text is UTF-8.
 pub fn is_utf8() -> bool {
-    // SAFETY: returns a terminated string that lives until the next call for the locale; it is
-    // compared before that.
-    let codeset = unsafe { CStr::from_ptr(libc::nl_langinfo(libc::CODESET)) };
-    codeset == c"UTF-8"
+    information(libc::CODESET) == "UTF-8"
+}
+
+/// What stands before the decimals of a number.
+pub fn decimal_point() -> String {
+    match information(libc::RADIXCHAR) {
+        point if point.is_empty() => ".".to_owned(),
+        point => point,
+    }
+}
+
+/// The upper case of a letter of one byte.
+pub fn to_upper(byte: u8) -> u8 {
+    // SAFETY: any value of an unsigned char may be given.
+    (unsafe { libc::toupper(byte.into()) }) as u8
+}
+
+/// The lower case of a letter of one byte.
+pub fn to_lower(byte: u8) -> u8 {
+    // SAFETY: as above.
+    (unsafe { libc::tolower(byte.into()) }) as u8
 }
 
 /// Whether messages are to be those of the C or POSIX locale.

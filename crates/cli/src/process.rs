@@ -60,6 +60,18 @@ pub(crate) fn is_ignored(signal: Signal) -> bool {
     !failed && old.sa_sigaction == libc::SIG_IGN
 }
 
+pub(crate) fn is_pending(signal: Signal) -> bool {
+    let mut set = std::mem::MaybeUninit::<libc::sigset_t>::zeroed();
+    // SAFETY: `set` has room for what is written there.
+    if unsafe { libc::sigpending(set.as_mut_ptr()) } != 0 {
+        return false;
+    }
+    // SAFETY: sigpending(2) has filled it.
+    let set = unsafe { set.assume_init() };
+    // SAFETY: a set that the system made, and a number of a signal.
+    unsafe { libc::sigismember(&set, signal as i32) == 1 }
+}
+
 /// Gives `which` its default action. Fails for signals that have no other (KILL, STOP).
 pub(crate) fn set_default(which: Signal) -> nix::Result<()> {
     // SAFETY: no handler of ours is installed, nor ever was: nothing relies on the old action.

@@ -103,6 +103,11 @@ pub fn is_ignored(signal: Signal) -> bool {
     process::is_ignored(signal)
 }
 
+/// Whether a blocked signal has come that no thread has heard of yet.
+pub fn is_pending(signal: Signal) -> bool {
+    process::is_pending(signal)
+}
+
 /// Signals within this time are one.
 const TOGETHER: Duration = Duration::from_millis(500);
 

@@ -15,18 +15,17 @@ mod figures;
 mod guard;
 mod help;
 mod input;
-mod locale;
 mod number;
 mod operands;
 mod output;
 mod plain;
-mod quote;
 mod reblock;
 mod salvage;
 mod signals;
 mod talk;
 
 use buffer::Buffer;
+use cli::{locale, quote};
 use copy::Copy;
 use counts::Progress;
 use help::Wanted;
@@ -231,7 +230,7 @@ fn finish(operands: &Operands, mut input: Input, mut output: Output, mut is_good
         tell(error, output.name());
         is_good = false;
     }
-    signals::check();
+    signals::check_last();
     if let Err(Stop::Fail(message) | Stop::Quit { message, .. }) =
         input.close().and_then(|()| output.close())
     {

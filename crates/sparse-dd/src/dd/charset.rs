@@ -1,8 +1,8 @@
 //! The translation tables of POSIX (XCU, dd, "ASCII to EBCDIC Conversion" and "ASCII to IBM EBCDIC
 //! Conversion"), and the one table that the conversions of an operand make together.
 
-use super::locale;
 use super::operands::Conversions;
+use cli::locale;
 
 /// A byte for each byte.
 pub(super) type Table = [u8; 256];

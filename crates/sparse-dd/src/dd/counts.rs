@@ -1,7 +1,8 @@
 //! How many records were read and written. The thread that hears signals prints them too, so they
 //! are in one place for the whole process.
 
-use super::{figures, locale, talk};
+use super::{figures, talk};
+use cli::locale;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};

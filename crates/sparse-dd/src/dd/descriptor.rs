@@ -3,7 +3,8 @@
 #![allow(unsafe_code)]
 
 use super::operands::Flags;
-use super::{Stop, quote, signals};
+use super::{Stop, signals};
+use cli::quote;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::libc;

@@ -1,9 +1,10 @@
 //! Refuses an output that is the input, under whatever name, where bytes would be cut off or
 //! overwritten before they are read.
 
+use super::Stop;
 use super::input::Input;
 use super::operands::Operands;
-use super::{Stop, quote};
+use cli::quote;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::unistd::Whence;
 use std::fs::{self, File, OpenOptions};
@@ -45,11 +46,13 @@ fn output(operands: &Operands) -> Option<File> {
         return cli::output::descriptor().ok().map(File::from);
     };
     let kind = fs::metadata(name).ok()?.file_type();
-    if !kind.is_file() && !kind.is_block_device() {
+    if !kind.is_file() && !kind.is_block_device() || kind.is_file() && operands.conv.excl {
         return None;
     }
     let mut options = OpenOptions::new();
-    options.custom_flags(OFlag::O_NONBLOCK.bits());
+    // Opening it as the output will say more about what fails here.
+    let refusing = operands.oflag.open & (OFlag::O_NOFOLLOW | OFlag::O_DIRECTORY);
+    options.custom_flags((OFlag::O_NONBLOCK | refusing).bits());
     let opened = options.read(true).open(name);
     opened
         .or_else(|_| options.read(false).write(true).open(name))

@@ -3,7 +3,8 @@
 use super::cache::Cache;
 use super::counts::Status;
 use super::operands::{Blocks, Operands};
-use super::{Stop, descriptor, quote, signals, talk};
+use super::{Stop, descriptor, signals, talk};
+use cli::quote;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::unistd::{Whence, read};

@@ -2,7 +2,8 @@
 
 use super::counts::Status;
 use super::number::{self, Wrong};
-use super::{quote, talk};
+use super::talk;
+use cli::quote;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use std::ffi::OsString;

@@ -3,8 +3,9 @@
 use super::cache::Cache;
 use super::input::Reader;
 use super::operands::{Blocks, Operands};
-use super::{Stop, descriptor, quote, signals, talk};
+use super::{Stop, descriptor, signals, talk};
 use blkcore::{Clearer, Extent, Kind, is_zero};
+use cli::quote;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::stat::SFlag;

@@ -52,6 +52,15 @@ pub(super) fn check() {
     }
 }
 
+/// The same at the end of the copy: also for a SIGINT of which the thread has not heard yet, since the
+/// copy ended before it got its turn.
+pub(super) fn check_last() {
+    check();
+    if cli::signal::is_pending(Signal::SIGINT) && !cli::signal::is_ignored(Signal::SIGINT) {
+        end();
+    }
+}
+
 /// Prints the statistics if nobody else has.
 fn answer() {
     if ASKED.swap(false, SeqCst) {
