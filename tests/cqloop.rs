@@ -5,11 +5,13 @@
 //!   sample, but no time.
 //! - A null sink of a private PulseAudio is a card with a clock; its monitor hears what is played.
 //!   Tests that need it say `skipped:` where PulseAudio is not installed.
-//! - A shim (`LD_PRELOAD`) makes a pseudo-terminal answer the ioctls of modem lines, which it has not, and
-//!   writes down when they change. Real ports and a real driver are in the lab (`cargo xtask lab radio`).
+//! - tests/shim/modem.c (`LD_PRELOAD`) makes a pseudo-terminal answer the ioctls of modem lines, which it has
+//!   not, and writes down when they change. Real ports and a real driver are in the lab (`cargo xtask lab radio`).
 #![allow(clippy::unwrap_used)]
 
 mod common;
+#[path = "shim/mod.rs"]
+mod shim;
 
 use common::{can, command, find, golden, run, skipped};
 use nix::sys::signal::{Signal, kill};
@@ -868,79 +870,34 @@ fn ctrl_c_is_a_signal_and_restores_the_terminal() {
 struct Port {
     pty: Pty,
     name: String,
-    shim: PathBuf,
     lines: PathBuf,
 }
 
-const SHIM: &str = r#"
-#define _GNU_SOURCE
-#include <dlfcn.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
-/* Modem lines for a pty, which has none: they live in a file, so that all processes see them, and every
-   change is written behind it. */
-static int (*real)(int, unsigned long, ...);
-static void put(const char *how, int lines)
-{
-    FILE *f = fopen(getenv("SHIM_LINES"), "ae");
-    if (f) { fprintf(f, "%s%s%s\n", how, lines & TIOCM_RTS ? " rts" : "", lines & TIOCM_DTR ? " dtr" : ""); fclose(f); }
-}
-int ioctl(int fd, unsigned long request, ...)
-{
-    va_list args; va_start(args, request); int *p = va_arg(args, int *); va_end(args);
-    if (!real) real = (int (*)(int, unsigned long, ...))dlsym(RTLD_NEXT, "ioctl");
-    switch (request) {
-    case TIOCMGET: *p = 0; return 0;
-    case TIOCMBIS: put("up", *p); return 0;
-    case TIOCMBIC: put("down", *p); return 0;
-    }
-    return real(fd, request, p);
-}
-"#;
-
 impl Port {
-    fn make(test: &str, desk: &Desk) -> Option<Port> {
-        if !can(test, false, &["gcc"]) {
-            return None;
-        }
-        let (source, shim) = (desk.path("shim.c"), desk.path("shim.so"));
-        fs::write(&source, SHIM).unwrap();
-        let mut gcc = command("gcc");
-        gcc.args(["-shared", "-fPIC", "-o"])
-            .arg(&shim)
-            .arg(&source)
-            .arg("-ldl");
-        assert_eq!(run(&mut gcc).code, 0);
+    fn make(desk: &Desk) -> Port {
         let pty = Pty::open();
         let name = fs::read_link(format!("/proc/self/fd/{}", raw(&pty.program))).unwrap();
-        Some(Port {
+        Port {
             pty,
             name: name.to_str().unwrap().to_owned(),
-            shim,
             lines: desk.path("lines"),
-        })
+        }
     }
 
-    /// What was done to the lines, one word each: `down rts dtr`, `up rts`.
-    fn lines(&self) -> Vec<String> {
-        let text = fs::read_to_string(&self.lines).unwrap_or_default();
-        text.lines().map(str::to_owned).collect()
+    /// What the lines went through.
+    fn lines(&self) -> String {
+        shim::states(&fs::read_to_string(&self.lines).unwrap_or_default())
     }
 
     fn is_up(&self) -> bool {
-        self.lines()
-            .last()
-            .is_some_and(|line| line.starts_with("up"))
+        !matches!(self.lines().chars().last(), None | Some('0'))
     }
 
     fn attach(&self, command: &mut Command) {
         let _ = &self.pty;
         command
-            .env("LD_PRELOAD", &self.shim)
-            .env("SHIM_LINES", &self.lines)
+            .env("LD_PRELOAD", shim::modem())
+            .env("MODEM_LOG", &self.lines)
             .args(["--no-lock", "--ptt", &self.name]);
     }
 }
@@ -953,39 +910,21 @@ fn raw(fd: &OwnedFd) -> i32 {
 #[test]
 fn the_line_is_up_once_a_pass() {
     let desk = Desk::new();
-    let Some(port) = Port::make("the_line_is_up_once_a_pass", &desk) else {
-        return;
-    };
+    let port = Port::make(&desk);
     desk.wav16("cq.wav", RATE, 1, &noise(4800));
-    for (line, up) in [("rts", "up rts"), ("dtr", "up dtr"), ("both", "up rts dtr")] {
+    for (line, states) in [("rts", "0R0R0R0"), ("dtr", "0D0D0D0"), ("both", "0B0B0B0")] {
         let _ = fs::remove_file(&port.lines);
         let mut command = desk.cqloop();
         port.attach(command.args(["-D", &desk.card(), "-c3", "-l", line, "--log=log", "cq.wav"]));
         run(&mut command).exits(0);
-        let lines = port.lines();
-        assert_eq!(
-            lines.iter().filter(|l| l.starts_with("up")).count(),
-            3,
-            "{lines:?}"
-        );
-        assert!(lines[0].starts_with("down"), "{lines:?}");
-        assert!(
-            lines
-                .iter()
-                .filter(|l| l.starts_with("up"))
-                .all(|l| l == up),
-            "{lines:?}"
-        );
-        assert!(!port.is_up());
+        assert_eq!(port.lines(), states);
     }
 }
 
 #[test]
 fn however_it_ends_the_line_is_down() {
     let desk = Desk::new();
-    let Some(port) = Port::make("however_it_ends_the_line_is_down", &desk) else {
-        return;
-    };
+    let port = Port::make(&desk);
     for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGKILL] {
         let child = endless(&desk, |command| port.attach(command));
         until("keyed", || port.is_up());
@@ -1151,9 +1090,7 @@ fn a_run_that_was_stopped_recovers() {
         return;
     };
     let desk = Desk::new();
-    let Some(port) = Port::make(test, &desk) else {
-        return;
-    };
+    let port = Port::make(&desk);
     desk.wav16("cq.wav", RATE, 1, &noise(RATE * 4));
     let mut command = pulse.on(&desk);
     port.attach(
@@ -1188,9 +1125,7 @@ fn a_port_that_goes_between_two_overs_is_missed_at_once() {
         return;
     };
     let desk = Desk::new();
-    let Some(port) = Port::make(test, &desk) else {
-        return;
-    };
+    let port = Port::make(&desk);
     desk.wav16("cq.wav", RATE, 1, &noise(4800));
     let mut command = pulse.on(&desk);
     port.attach(
@@ -1214,9 +1149,7 @@ fn a_signal_releases_in_the_middle_of_the_sound() {
         return;
     };
     let desk = Desk::new();
-    let Some(port) = Port::make(test, &desk) else {
-        return;
-    };
+    let port = Port::make(&desk);
     desk.wav16("cq.wav", RATE, 1, &noise(RATE * 20));
     let mut command = pulse.on(&desk);
     port.attach(
