@@ -92,6 +92,8 @@ struct Stream {
     heard: u64,
     /// When the card moved last, by our clock.
     moved: Duration,
+    /// It is no card with a clock: it has heard at once what is written to it.
+    at_once: bool,
     /// The next time the loop wants to look, and how much sound there was then.
     promise: Option<(Duration, Duration)>,
     /// When pass 1 began.
@@ -150,6 +152,7 @@ impl Player<'_> {
             written: 0,
             heard: 0,
             moved: clock::now(),
+            at_once: false,
             promise: None,
             epoch: None,
             xruns: 0,
@@ -241,7 +244,8 @@ impl Player<'_> {
     fn follow(&mut self, stream: &mut Stream, position: Position) -> Result<(), Turn> {
         let now = clock::now();
         let heard = stream.written.saturating_sub(position.ahead);
-        if heard > stream.heard || position.ahead == 0 {
+        stream.at_once = position.ahead == 0;
+        if heard > stream.heard || stream.at_once {
             stream.moved = now;
         }
         stream.heard = stream.heard.max(heard);
@@ -277,7 +281,10 @@ impl Player<'_> {
                 }
                 Moment::Begin => {
                     // When the frame was heard, not when this was noticed.
-                    let late = self.time(stream.heard - frame);
+                    let late = match stream.at_once {
+                        true => Duration::ZERO,
+                        false => self.time(stream.heard - frame),
+                    };
                     let at = clock::now().saturating_sub(late);
                     let since = at.saturating_sub(*stream.epoch.get_or_insert(at));
                     let since = since.as_secs_f64();
@@ -356,7 +363,7 @@ impl Player<'_> {
         let mut wait = self.time(threshold.saturating_sub(position.room));
         wait = wait.max(REST.0);
         if position.room >= threshold && position.ahead == 0 {
-            wait = Duration::ZERO; // it takes everything at once: a file
+            wait = Duration::ZERO; // a file
         }
         let moment = stream
             .moments
