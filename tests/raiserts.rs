@@ -424,9 +424,11 @@ fn every_signal_releases_before_the_command_hears_of_it() {
     ] {
         let port = Port::new();
         let number = signal as i32;
-        let script =
-            format!("trap 'echo heard >>log; exit 9' {number}; while :; do sleep 0.01; done");
+        let script = format!(
+            "trap 'echo heard >>log; exit 9' {number}; : >set; while :; do sleep 0.01; done"
+        );
         let running = port.start(&["--tail=60000"], &script);
+        until("the trap is set", || port.path("set").exists());
         assert_eq!(port.lines(), "0R");
         running.send(signal);
         running.wait().exits(9);
@@ -482,11 +484,11 @@ fn lead_and_tail_are_kept() {
 fn a_time_out_releases_and_ends_the_command() {
     let port = Port::new();
     let ran = port.run(
-        &["-T", "0.2"],
+        &["-T", "2"], // the trap is set by then
         &["trap 'echo heard >>log; exit 5' TERM; while :; do sleep 0.01; done"],
     );
     ran.exits(124)
-        .says(&format!("raiserts: {}: released after 0.200 s", port.name));
+        .says(&format!("raiserts: {}: released after 2.000 s", port.name));
     assert_eq!(port.lines(), "0R0!");
 }
 
@@ -559,9 +561,9 @@ fn keys_of_a_terminal() {
     assert_eq!(port.lines(), "0R0");
     // The command gets it from the terminal, once.
     let port = Port::new();
-    let script =
-        "trap 'echo heard >>log; n=$((n+1))' INT; while [ -z $n ]; do sleep 0.01; done; sleep 0.2";
+    let script = "trap 'echo heard >>log; n=$((n+1))' INT; : >set; while [ -z $n ]; do sleep 0.01; done; sleep 0.2";
     let (master, mut child) = at_terminal(&port, script);
+    until("the trap is set", || port.path("set").exists());
     nix::unistd::write(&master, b"\x03").unwrap();
     child.wait().unwrap();
     let mut lines: Vec<char> = port.lines().chars().collect();
