@@ -7,6 +7,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod common;
+#[path = "shim/mod.rs"]
+mod shim;
 
 use common::{Ran, can, golden, run, skipped};
 use nix::fcntl::OFlag;
@@ -20,29 +22,12 @@ use std::os::unix::fs::{OpenOptionsExt, symlink};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 fn tool() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_raiserts"));
     command.env("LC_ALL", "C");
     command
-}
-
-/// The fake of modem lines, compiled once. (Where Rust can link there is a C compiler.)
-fn shim() -> &'static Path {
-    static SHIM: OnceLock<PathBuf> = OnceLock::new();
-    SHIM.get_or_init(|| {
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/shim/modem.c");
-        let name = format!("modem-{}.so", std::process::id());
-        let library = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-        let mut cc = Command::new("cc");
-        cc.args(["-shared", "-fPIC", "-O1", "-Wall", "-o"])
-            .arg(&library);
-        let ran = run(cc.arg(source).arg("-ldl"));
-        assert_eq!(ran.code, 0, "{}", ran.stderr);
-        library
-    })
 }
 
 /// Both ends of a pseudo-terminal, and its name; no program that is started has them.
@@ -96,7 +81,7 @@ impl Port {
     fn tool(&self) -> Command {
         let mut command = tool();
         command.current_dir(self.dir.path());
-        command.env("LD_PRELOAD", shim());
+        command.env("LD_PRELOAD", shim::modem());
         command.env("MODEM_LOG", self.path("log"));
         command
     }
@@ -128,14 +113,7 @@ impl Port {
     /// What the lines went through: R, D, B (both) or 0, with the first change at the front.
     fn lines(&self) -> String {
         let log = fs::read_to_string(self.path("log")).unwrap_or_default();
-        let state = |line: &str| match line.split_once(' ').map(|(_, rest)| rest) {
-            Some(rest) if rest.ends_with(" 0 0") => '0',
-            Some(rest) if rest.ends_with(" 1 0") => 'R',
-            Some(rest) if rest.ends_with(" 0 1") => 'D',
-            Some(rest) if rest.ends_with(" 1 1") => 'B',
-            _ => '!',
-        };
-        log.lines().map(state).collect()
+        shim::states(&log)
     }
 
     /// Times in the log, in ms.
@@ -419,7 +397,7 @@ fn words_input_and_descriptors() {
         port.name, port.name
     ));
     let shell = shell.arg(env!("CARGO_BIN_EXE_raiserts")).envs([
-        ("LD_PRELOAD", shim().as_os_str()),
+        ("LD_PRELOAD", shim::modem().as_os_str()),
         ("MODEM_LOG", port.path("log").as_os_str()),
     ]);
     assert_eq!(run(shell).exits(0).out(), "012");
@@ -446,9 +424,11 @@ fn every_signal_releases_before_the_command_hears_of_it() {
     ] {
         let port = Port::new();
         let number = signal as i32;
-        let script =
-            format!("trap 'echo heard >>log; exit 9' {number}; while :; do sleep 0.01; done");
+        let script = format!(
+            "trap 'echo heard >>log; exit 9' {number}; : >set; while :; do sleep 0.01; done"
+        );
         let running = port.start(&["--tail=60000"], &script);
+        until("the trap is set", || port.path("set").exists());
         assert_eq!(port.lines(), "0R");
         running.send(signal);
         running.wait().exits(9);
@@ -504,11 +484,11 @@ fn lead_and_tail_are_kept() {
 fn a_time_out_releases_and_ends_the_command() {
     let port = Port::new();
     let ran = port.run(
-        &["-T", "0.2"],
+        &["-T", "2"], // the trap is set by then
         &["trap 'echo heard >>log; exit 5' TERM; while :; do sleep 0.01; done"],
     );
     ran.exits(124)
-        .says(&format!("raiserts: {}: released after 0.200 s", port.name));
+        .says(&format!("raiserts: {}: released after 2.000 s", port.name));
     assert_eq!(port.lines(), "0R0!");
 }
 
@@ -560,7 +540,7 @@ fn at_terminal(port: &Port, script: &str) -> (PtyMaster, Child) {
         .arg(format!(": >on; {script}"))
         .current_dir(port.dir.path());
     command
-        .env("LD_PRELOAD", shim())
+        .env("LD_PRELOAD", shim::modem())
         .env("MODEM_LOG", port.path("log"));
     command.stdin(slave.try_clone().unwrap());
     command.stdout(slave.try_clone().unwrap()).stderr(slave);
@@ -581,9 +561,9 @@ fn keys_of_a_terminal() {
     assert_eq!(port.lines(), "0R0");
     // The command gets it from the terminal, once.
     let port = Port::new();
-    let script =
-        "trap 'echo heard >>log; n=$((n+1))' INT; while [ -z $n ]; do sleep 0.01; done; sleep 0.2";
+    let script = "trap 'echo heard >>log; n=$((n+1))' INT; : >set; while [ -z $n ]; do sleep 0.01; done; sleep 0.2";
     let (master, mut child) = at_terminal(&port, script);
+    until("the trap is set", || port.path("set").exists());
     nix::unistd::write(&master, b"\x03").unwrap();
     child.wait().unwrap();
     let mut lines: Vec<char> = port.lines().chars().collect();
@@ -612,7 +592,7 @@ fn what_was_ignored_stays_ignored() {
         .arg(env!("CARGO_BIN_EXE_raiserts"))
         .current_dir(port.dir.path());
     nohup
-        .env("LD_PRELOAD", shim())
+        .env("LD_PRELOAD", shim::modem())
         .env("MODEM_LOG", port.path("log"));
     let running = port.start_by(&mut nohup, "exec sleep 60");
     running.send(Signal::SIGHUP);

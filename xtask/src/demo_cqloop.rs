@@ -24,7 +24,15 @@ pub(crate) fn run(stage: &Stage) -> Result {
     write_wav(&stage.path("cq.wav"), &call).map_err(|e| format!("cq.wav: {e}"))?;
     stage.run("cqloop --dry-run --count 2 --ptt /dev/ttyUSB0 cq.wav")?;
     stage.run("cqloop --count 3 --tone=20000:-7 --log events --device file:FILE=cycle cq.wav")?;
-    stage.run("sed s/^[^:]*:[^:]*:// events")?;
+    let log = fs::read_to_string(stage.path("events")).map_err(|e| format!("events: {e}"))?;
+    let events = events(&log);
+    let mut text =
+        "A file takes all sound at once. By its frames, of which the log tells:".to_owned();
+    for (frame, what, pass) in &events {
+        let seconds = *frame as f64 / RATE as f64;
+        text += &format!("\n# {seconds:9.3} s  {what} {pass}");
+    }
+    stage.explain(&text);
 
     let bytes = fs::read(stage.path("cycle")).map_err(|e| format!("cycle: {e}"))?;
     let played: Vec<i16> = bytes
@@ -37,6 +45,7 @@ pub(crate) fn run(stage: &Stage) -> Result {
         .ok_or("nothing was played")?;
     // The tone begins with phase 0: its first sample is silent.
     let first = first - 1 + MARGIN;
+    let mut sounds = Vec::new();
     let period = LENGTH + (DELAY * RATE as f64) as usize;
     for pass in 0..3 {
         let at = first + pass * period;
@@ -52,15 +61,34 @@ pub(crate) fn run(stage: &Stage) -> Result {
         if !is_call {
             return Err(format!("call {} is not call plus tone", pass + 1));
         }
+        let moments = [at - MARGIN, at, at + LENGTH, at + LENGTH + MARGIN];
+        sounds.extend(moments.into_iter().zip(["on", "begin", "end", "off"]));
         let gap = at + LENGTH + MARGIN..(at + period - MARGIN).min(played.len());
         if played[gap].iter().any(|s| *s != 0) {
             return Err(format!("no silence after call {}", pass + 1));
         }
     }
+    let logged: Vec<(usize, &str)> = events.iter().map(|(at, what, _)| (*at, *what)).collect();
+    if logged != sounds {
+        return Err("the log does not tell where the calls are".to_owned());
+    }
     stage.verified(
-        "Three times the recording plus a tone of -7 dB, 3.5 s apart, with silence between.",
+        "In the file: three times the recording plus a tone of -7 dB, one every 3.5 s, silence between, \
+         and the tone from \"on\" to \"off\".",
     );
     Ok(())
+}
+
+/// The frames of the log, with what happened there in which pass, of lines such as
+/// `2026-11-22T09:26:15.106Z on pass=1 frame=2400`.
+fn events(log: &str) -> Vec<(usize, &str, &str)> {
+    let events = log.lines().filter_map(|line| {
+        let mut words = line.split(' ').skip(1);
+        let (what, pass) = (words.next()?, words.next()?);
+        let frame = words.next()?.strip_prefix("frame=")?;
+        Some((frame.parse().ok()?, what, pass))
+    });
+    events.collect()
 }
 
 /// `-.-. --.-` at 600 Hz.

@@ -101,6 +101,8 @@ pub(crate) struct Card {
     pub(crate) sound: Sound,
     /// Frames that it takes ahead.
     pub(crate) buffer: u64,
+    /// Whether it is a program that plays to a card in its own time.
+    pub(crate) is_server: bool,
     /// What ALSA says beside its error numbers ends here, not on the terminal.
     _said: Option<Rc<RefCell<alsa::Output>>>,
 }
@@ -144,8 +146,13 @@ impl Card {
             Setting::Refused(error) => at("set up")(error),
             Setting::Unfit(why) => Error::unfit(Path::new(name), why),
         })?;
+        // `null` is no card either, but takes everything at once.
+        let is_server = pcm
+            .info()
+            .is_ok_and(|info| info.get_card() < 0 && info.get_id() != Ok("null"));
         Ok(Card {
             pcm,
+            is_server,
             name: name.to_owned(),
             sound,
             buffer,
@@ -164,10 +171,13 @@ impl Card {
             State::Disconnected => Err(Trouble::Lost(Errno::ENODEV.into())),
             _ => {
                 let ahead = u64::try_from(ahead).unwrap_or(0);
-                // Sound servers take more than the buffer that was agreed on.
+                let room = u64::try_from(room).unwrap_or(0);
+                // A sound server takes more than the buffer that was agreed on, and what it has taken is
+                // slow to stop. But it shall not go hungry, however far behind it plays.
                 let most = self.buffer.saturating_sub(ahead);
+                let hunger = room.saturating_sub(self.buffer / 2);
                 Ok(Position {
-                    room: u64::try_from(room).unwrap_or(0).min(most),
+                    room: room.min(most.max(hunger)),
                     ahead,
                 })
             }

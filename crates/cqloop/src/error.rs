@@ -71,7 +71,11 @@ impl Error {
         }
     }
 
+    /// Standard output cannot be written to. That its reader has gone needs no words.
     pub(crate) fn stdout(error: io::Error) -> Error {
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            return Error::Interrupted(Signal::SIGPIPE);
+        }
         Error::failed("standard output", cli::diag::system_text(&error))
     }
 

@@ -25,6 +25,9 @@ use crate::terminal::Terminal;
 
 /// Silence before the first over of a stream: dmix may lose the first 10 ms.
 const AHEAD: Duration = Duration::from_millis(50);
+/// The same for a sound server: its first word on where it is may be wrong by as much as it plays ahead
+/// while there is nothing to play, which is two seconds of PulseAudio's null sink.
+const AHEAD_OF_SERVER: Duration = Duration::from_millis(2300);
 /// Silence behind the last over, and how much of it is heard before the card is stopped: a card may
 /// lose the last 5 ms at its end. (Draining would need no second number, but takes half a minute of
 /// some sound servers.)
@@ -33,6 +36,9 @@ const HEARD_OUT: Duration = Duration::from_millis(200);
 /// The longest sleep while the transmitter is keyed. Twice this and the buffer are well below the
 /// two seconds that it may at most be keyed without sound.
 const LOOK: Duration = Duration::from_millis(250);
+/// The shortest sleeps, when there will be something to write, or to do. A card that tells where it is in
+/// steps would be asked for nothing in between.
+const REST: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(1));
 /// A card that has not moved for so long may be stuck: the guardian hears nothing more.
 const STILL: Duration = Duration::from_millis(500);
 /// Then it is stuck, while the transmitter is keyed, and before.
@@ -86,6 +92,8 @@ struct Stream {
     heard: u64,
     /// When the card moved last, by our clock.
     moved: Duration,
+    /// It is no card with a clock: it has heard at once what is written to it.
+    at_once: bool,
     /// The next time the loop wants to look, and how much sound there was then.
     promise: Option<(Duration, Duration)>,
     /// When pass 1 began.
@@ -136,7 +144,7 @@ impl Player<'_> {
         let message = self.message;
         let rate = self.card.sound.rate;
         let margins = (message.lead, message.tail);
-        let ahead = self.frames(AHEAD);
+        let ahead = self.frames(self.ahead());
         let schedule = Schedule::new(rate, message.length, self.delay, margins, self.count, ahead);
         Stream {
             schedule,
@@ -144,12 +152,21 @@ impl Player<'_> {
             written: 0,
             heard: 0,
             moved: clock::now(),
+            at_once: false,
             promise: None,
             epoch: None,
             xruns: 0,
             in_a_row: 0,
             passes: 0,
             buffer: Vec::new(),
+        }
+    }
+
+    /// Silence at the begin of a stream.
+    fn ahead(&self) -> Duration {
+        match self.card.is_server {
+            true => AHEAD_OF_SERVER,
+            false => AHEAD,
         }
     }
 
@@ -227,7 +244,8 @@ impl Player<'_> {
     fn follow(&mut self, stream: &mut Stream, position: Position) -> Result<(), Turn> {
         let now = clock::now();
         let heard = stream.written.saturating_sub(position.ahead);
-        if heard > stream.heard || position.ahead == 0 {
+        stream.at_once = position.ahead == 0;
+        if heard > stream.heard || stream.at_once {
             stream.moved = now;
         }
         stream.heard = stream.heard.max(heard);
@@ -259,22 +277,29 @@ impl Player<'_> {
                 Moment::On => {
                     self.key.raise()?;
                     self.status.show(true)?;
-                    self.log.say(format_args!("on pass={number}"));
+                    self.log.say(format_args!("on pass={number} frame={frame}"));
                 }
                 Moment::Begin => {
                     // When the frame was heard, not when this was noticed.
-                    let late = self.time(stream.heard - frame);
+                    let late = match stream.at_once {
+                        true => Duration::ZERO,
+                        false => self.time(stream.heard - frame),
+                    };
                     let at = clock::now().saturating_sub(late);
                     let since = at.saturating_sub(*stream.epoch.get_or_insert(at));
                     let since = since.as_secs_f64();
-                    self.log
-                        .say(format_args!("begin pass={number} at={since:.6}"));
+                    self.log.say(format_args!(
+                        "begin pass={number} frame={frame} at={since:.6}"
+                    ));
                 }
-                Moment::End => self.log.say(format_args!("end pass={number}")),
+                Moment::End => self
+                    .log
+                    .say(format_args!("end pass={number} frame={frame}")),
                 Moment::Off => {
                     self.key.release()?;
                     self.status.show(false)?;
-                    self.log.say(format_args!("off pass={number}"));
+                    self.log
+                        .say(format_args!("off pass={number} frame={frame}"));
                     stream.passes += 1;
                     stream.in_a_row = 0;
                 }
@@ -317,12 +342,13 @@ impl Player<'_> {
         Ok(())
     }
 
-    /// Tells the guardian of the key that there is sound, as long as there is.
+    /// Looks whether the key can be relied on, and tells its guardian that there is sound, as long as
+    /// there is.
     fn guard(&mut self, stream: &Stream) -> Result<(), Turn> {
+        self.key.check()?; // between overs too, or sleep() would not sleep
         if !self.key.is_raised() {
             return Ok(());
         }
-        self.key.check()?;
         let moving = clock::now().saturating_sub(stream.moved) <= STILL;
         match moving && !self.key.alive()? {
             true => Err(Turn::Interrupted("the key was released by its guardian")),
@@ -334,9 +360,10 @@ impl Player<'_> {
     fn until_next(&self, stream: &Stream, position: Position) -> Result<Duration, Turn> {
         // Half a buffer of sound at least, and a round number of writes.
         let threshold = self.card.buffer / 4;
-        let mut wait = self.time(threshold.saturating_sub(position.room).max(1));
+        let mut wait = self.time(threshold.saturating_sub(position.room));
+        wait = wait.max(REST.0);
         if position.room >= threshold && position.ahead == 0 {
-            wait = Duration::ZERO; // it takes everything at once: a file
+            wait = Duration::ZERO; // a file
         }
         let moment = stream
             .moments
@@ -344,7 +371,7 @@ impl Player<'_> {
             .map(|(frame, ..)| frame);
         let end = || Some(self.last(stream)? + self.frames(HEARD_OUT));
         if let Some(frame) = moment.or_else(end) {
-            wait = wait.min(self.time(frame.saturating_sub(stream.heard)));
+            wait = wait.min(self.time(frame.saturating_sub(stream.heard)).max(REST.1));
         }
         Ok(wait.min(LOOK))
     }
@@ -398,7 +425,9 @@ impl Player<'_> {
             }
             if moment == Moment::Off {
                 stream.passes += 1;
-                self.log.say(format_args!("off pass={}", pass + 1));
+                let number = pass + 1;
+                self.log
+                    .say(format_args!("off pass={number} frame={frame}"));
             }
             stream.moments.advance();
         }
@@ -409,7 +438,7 @@ impl Player<'_> {
             Some(_) if stream.moments.is_keyed() => 0,
             Some(over) => over.on.saturating_sub(stream.heard),
         };
-        let ahead = rest.max(self.frames(AHEAD));
+        let ahead = rest.max(self.frames(self.ahead()));
         match self.card.recover() {
             Ok(()) => {}
             Err(Trouble::Xrun) => {
@@ -424,7 +453,9 @@ impl Player<'_> {
         stream.moments = Moments::from_pass(pass);
         (stream.written, stream.heard) = (0, 0);
         stream.promise = None;
-        stream.epoch = None;
+        if pass == 0 {
+            stream.epoch = None;
+        }
         Ok(None)
     }
 }

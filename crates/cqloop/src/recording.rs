@@ -17,8 +17,11 @@ use symphonia::default::formats::{AiffReader, FlacReader, MpaReader, OggReader, 
 
 use crate::error::Error;
 
-/// The largest file that is read, in bytes.
+/// The largest file that is read, in bytes, and how much of it must say what it is.
 const MAX_FILE: u64 = 1 << 30;
+const HEAD: u64 = 4096;
+/// The most samples that are decoded: 46 minutes of mono at 48 kHz. A small file can have more.
+const MAX_SAMPLES: usize = 1 << 27;
 
 /// Samples, interleaved, as exact as the file has them.
 #[derive(Debug, PartialEq)]
@@ -77,7 +80,10 @@ impl Recording {
 /// Any fault of the file is an error: a damaged recording is not played in part. So is one that
 /// lasts longer than `limit` seconds; its rest is not decoded.
 pub(crate) fn load(path: &Path, limit: Option<f64>) -> Result<Recording, Error> {
-    let mut bytes = read(path)?;
+    understand(path, read(path)?, limit)
+}
+
+fn understand(path: &Path, mut bytes: Vec<u8>, limit: Option<f64>) -> Result<Recording, Error> {
     let (kind, start) = kind_of(&bytes).ok_or_else(|| {
         let why = match bytes.is_empty() {
             true => "the file is empty",
@@ -87,9 +93,19 @@ pub(crate) fn load(path: &Path, limit: Option<f64>) -> Result<Recording, Error> 
     })?;
     bytes.drain(..start);
     if kind == Kind::Wav {
-        mend_wav_lengths(&mut bytes);
+        let channels = mend_wav(&mut bytes);
+        if let Some(channels) = channels.filter(|count| *count > 2) {
+            return Err(too_many(path, channels.into()));
+        }
     }
     decode(path, kind, bytes, limit)
+}
+
+fn too_many(path: &Path, channels: usize) -> Error {
+    Error::unfit(
+        path,
+        format!("{channels} channels: only mono and stereo are played"),
+    )
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Error> {
@@ -98,10 +114,16 @@ fn read(path: &Path) -> Result<Vec<u8>, Error> {
         false => File::open(path).map_err(|e| Error::system(path, e))?,
     };
     let mut bytes = Vec::new();
-    let read = Read::by_ref(&mut file)
-        .take(MAX_FILE + 1)
-        .read_to_end(&mut bytes);
-    read.map_err(|e| Error::system(path, e))?;
+    let mut take = |limit: u64, bytes: &mut Vec<u8>| {
+        let read = Read::by_ref(&mut file).take(limit).read_to_end(bytes);
+        read.map_err(|e| Error::system(path, e))
+    };
+    take(HEAD, &mut bytes)?;
+    // Not all of what is no recording is read: it may have no end.
+    if kind_of(&bytes).is_none() && !bytes.starts_with(b"ID3") {
+        return Ok(bytes);
+    }
+    take(MAX_FILE + 1 - HEAD, &mut bytes)?;
     if bytes.len() as u64 > MAX_FILE {
         return Err(Error::unfit(path, "larger than 1 GiB"));
     }
@@ -135,10 +157,10 @@ fn kind_of(bytes: &[u8]) -> Option<(Kind, usize)> {
     let rest = &bytes[start..];
     let kind = match rest {
         [
-            b'R',
-            b'I',
-            b'F',
-            b'F',
+            b'R' | b'B',
+            b'I' | b'F' | b'W',
+            b'F' | b'6',
+            b'F' | b'4',
             _,
             _,
             _,
@@ -148,7 +170,7 @@ fn kind_of(bytes: &[u8]) -> Option<(Kind, usize)> {
             b'V',
             b'E',
             ..,
-        ] => Kind::Wav,
+        ] if matches!(&rest[..4], b"RIFF" | b"RF64" | b"BW64") => Kind::Wav,
         [
             b'F',
             b'O',
@@ -191,31 +213,53 @@ fn after_id3(bytes: &[u8]) -> usize {
     end + padding
 }
 
-/// Programs that write WAV to a pipe do not know its length: they leave 0 or a huge number (sox
-/// 0x7fffffff less the header, ffmpeg 0xffffffff). The true one is put in place.
-fn mend_wav_lengths(bytes: &mut [u8]) {
+/// Makes the lengths in a WAV file true, and cuts off what follows the sound. Returns the number of
+/// channels.
+///
+/// Programs that write to a pipe do not know the length: they leave 0 or a huge number (sox 0x7fffffff
+/// less the header, ffmpeg 0xffffffff). RF64 and BW64 (EBU Tech 3306, ITU-R BS.2088) have it in a chunk
+/// of their own, in 64 bits. And many a program that adds a chunk forgets the length of the whole.
+fn mend_wav(bytes: &mut Vec<u8>) -> Option<u16> {
     const UNKNOWN: u32 = 0x7fff_0000;
-    let unknown = |size: u32| size == 0 || size >= UNKNOWN;
-    let size_at = |bytes: &[u8], at: usize| match bytes.get(at..at + 4) {
+    let number = |bytes: &[u8], at: usize| match bytes.get(at..at + 4) {
         Some(&[a, b, c, d]) => Some(u32::from_le_bytes([a, b, c, d])),
         _ => None,
     };
+    bytes[..4].copy_from_slice(b"RIFF");
+    let (mut channels, mut long) = (None, None);
     let mut at = 12;
-    while let Some(size) = size_at(bytes, at + 4) {
+    while let Some(size) = number(bytes, at + 4) {
         let body = at + 8;
-        if &bytes[at..at + 4] == b"data" {
-            let there = (bytes.len() - body) as u32; // at most MAX_FILE
-            if unknown(size) && there > 0 {
-                bytes[at + 4..body].copy_from_slice(&there.to_le_bytes());
-                let riff = (bytes.len() - 8) as u32;
-                bytes[4..8].copy_from_slice(&riff.to_le_bytes());
+        match &bytes[at..at + 4] {
+            b"ds64" => {
+                // Beyond 32 bits is beyond the largest file.
+                let low_high = number(bytes, body + 8).zip(number(bytes, body + 12));
+                long = low_high.map(|(low, high)| if high == 0 { low } else { u32::MAX });
             }
-            return;
+            b"fmt " => channels = number(bytes, body).map(|word| (word >> 16) as u16),
+            b"data" => {
+                let there = (bytes.len() - body) as u32; // at most MAX_FILE
+                let tags = [&b"LIST"[..], b"id3 "];
+                let size = match (size, long) {
+                    (1..UNKNOWN, _) => size,
+                    (_, Some(long @ 1..UNKNOWN)) => long,
+                    (0, _) if tags.iter().any(|tag| bytes[body..].starts_with(tag)) => 0,
+                    _ => there,
+                };
+                bytes[at + 4..body].copy_from_slice(&size.to_le_bytes());
+                let end = body.saturating_add(size as usize + (size & 1) as usize);
+                bytes.truncate(end);
+                let riff = u32::try_from(end - 8).unwrap_or(u32::MAX);
+                bytes[4..8].copy_from_slice(&riff.to_le_bytes());
+                break;
+            }
+            _ => {}
         }
         at = body
             .saturating_add(size as usize)
             .saturating_add(size as usize & 1);
     }
+    channels
 }
 
 fn decode(path: &Path, kind: Kind, bytes: Vec<u8>, limit: Option<f64>) -> Result<Recording, Error> {
@@ -315,8 +359,7 @@ impl<'a> Take<'a> {
         let (rate, channels) = (spec.rate(), spec.channels().count());
         if self.samples.is_none() {
             if !(1..=2).contains(&channels) {
-                let why = format!("{channels} channels: only mono and stereo are played");
-                return Err(Error::unfit(self.path, why));
+                return Err(too_many(self.path, channels));
             }
             if !(1000..=768_000).contains(&rate) {
                 return Err(Error::unfit(self.path, format!("{rate} frames a second")));
@@ -354,6 +397,10 @@ impl<'a> Take<'a> {
             }
             None => 0,
         };
+        if len > MAX_SAMPLES {
+            let why = format!("too long: more than {MAX_SAMPLES} samples");
+            return Err(Error::unfit(self.path, why));
+        }
         let seconds = (len / self.channels) as f64 / f64::from(self.rate);
         match limit {
             Some(limit) if seconds > limit => Err(Error::too_long(self.path, limit)),
@@ -417,9 +464,8 @@ mod tests {
         bytes
     }
 
-    fn decoded(mut bytes: Vec<u8>, limit: Option<f64>) -> Result<Recording, Error> {
-        mend_wav_lengths(&mut bytes);
-        decode(Path::new("x.wav"), Kind::Wav, bytes, limit)
+    fn decoded(bytes: Vec<u8>, limit: Option<f64>) -> Result<Recording, Error> {
+        understand(Path::new("x.wav"), bytes, limit)
     }
 
     #[test]
@@ -439,6 +485,25 @@ mod tests {
             );
             assert_eq!((recording.rate, recording.bits), (8000, 16));
         }
+        // RF64 has it elsewhere, and an odd chunk before and rubbish behind do not matter.
+        let plain = wav(&[1, -2, 3, -4, 5], u32::MAX, u32::MAX);
+        for (samples, count) in [(5u64, 5), (0, 5), (3, 3)] {
+            let mut long = b"RF64\xff\xff\xff\xffWAVEds64\x1c\0\0\0".to_vec();
+            long.extend([0; 8]);
+            long.extend((samples * 2).to_le_bytes());
+            long.extend([0; 12]);
+            long.extend(b"junk\x03\0\0\0abc\0");
+            long.extend(&plain[12..]);
+            let recording = decoded(long, None).unwrap();
+            assert_eq!(recording.frames(), count);
+        }
+        let mut longer = wav(&[1, -2, 3, -4, 5], 46, 10);
+        longer.extend(b"rubbish");
+        assert_eq!(decoded(longer, None).unwrap().frames(), 5);
+        let mut empty = wav(&[], 36, 0);
+        empty.extend(b"LIST\x04\0\0\0INFO");
+        let why = decoded(empty, None).unwrap_err().to_string();
+        assert!(why.starts_with("x.wav: "), "{why}");
         // A length that is known and wrong is a damaged file.
         let why = decoded(wav(&[1, 2, 3], 48, 12), None)
             .unwrap_err()
@@ -479,21 +544,20 @@ mod tests {
     proptest! {
         /// Foreign bytes give a recording or one line, and never more memory than they are worth.
         #[test]
-        fn any_bytes(kind in 0..5usize, tail in proptest::collection::vec(any::<u8>(), 0..400)) {
-            let heads: [(&[u8], Kind); 5] = [
-                (b"RIFF\xff\xff\0\0WAVEfmt ", Kind::Wav),
-                (b"FORM\0\0\xff\xffAIFFCOMM", Kind::Aiff),
-                (b"fLaC", Kind::Flac),
-                (b"OggS\0\x02", Kind::Ogg),
-                (b"\xff\xfb", Kind::Mp3),
+        fn any_bytes(head in 0..7usize, tail in proptest::collection::vec(any::<u8>(), 0..400)) {
+            let heads: [&[u8]; 7] = [
+                b"RIFF\xff\xff\0\0WAVEfmt ",
+                b"RIFF\xff\xff\0\0WAVEfmt \x10\0\0\0\x01\0",
+                b"RF64\xff\xff\0\0WAVEds64",
+                b"FORM\0\0\xff\xffAIFFCOMM",
+                b"fLaC",
+                b"OggS\0\x02",
+                b"\xff\xfb",
             ];
-            let (head, kind) = heads[kind];
+            let head = heads[head];
             let mut bytes = head.to_vec();
             bytes.extend(tail);
-            if kind == Kind::Wav {
-                mend_wav_lengths(&mut bytes);
-            }
-            if let Err(error) = decode(Path::new("x"), kind, bytes, Some(10.0)) {
+            if let Err(error) = understand(Path::new("x"), bytes, Some(10.0)) {
                 prop_assert!(error.to_string().starts_with("x: "));
             }
         }

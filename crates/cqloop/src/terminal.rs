@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal};
 use std::os::fd::{AsFd, BorrowedFd};
 
 use nix::sys::termios::{
-    LocalFlags, SetArg, SpecialCharacterIndices, Termios, tcgetattr, tcsetattr,
+    InputFlags, LocalFlags, SetArg, SpecialCharacterIndices, Termios, tcgetattr, tcsetattr,
 };
 use nix::unistd::{getpgrp, read, tcgetpgrp};
 
@@ -25,7 +25,9 @@ impl Terminal {
         }
         let before = tcgetattr(&stdin).ok()?;
         let mut keys = before.clone();
-        // Signals by Ctrl-C and Ctrl-Z stay.
+        // Signals by Ctrl-C and Ctrl-Z stay. Ctrl-S is a key like all others: it would hold up the status
+        // line, and us with it.
+        keys.input_flags.remove(InputFlags::IXON);
         keys.local_flags
             .remove(LocalFlags::ICANON | LocalFlags::ECHO);
         keys.control_chars[SpecialCharacterIndices::VMIN as usize] = 1;

@@ -35,7 +35,7 @@ pub enum Error {
         /// The device.
         path: PathBuf,
     },
-    /// The guardian process has ended, so that nobody would release the transmitter.
+    /// The guardian process has ended or hangs, so that nobody would release the transmitter.
     Unguarded {
         /// The device.
         path: PathBuf,
@@ -78,7 +78,7 @@ impl fmt::Display for Error {
             } => write!(f, "in use by process {process}"),
             Error::Busy { .. } => f.write_str("in use by another program"),
             Error::Gone { .. } => f.write_str("the device is gone"),
-            Error::Unguarded { .. } => f.write_str("the guardian process has ended"),
+            Error::Unguarded { .. } => f.write_str("the guardian process has ended or hangs"),
         }
     }
 }

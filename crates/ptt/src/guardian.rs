@@ -22,8 +22,16 @@ use std::time::{Duration, Instant};
 const KEYED: u8 = b'K';
 const RELEASED: u8 = b'R';
 const ALIVE: u8 = b'A';
-/// What the guardian says: it has released the transmitter.
+/// What the guardian says: it is ready; and it has released the transmitter.
+const READY: u8 = b'G';
 const DROPPED: u8 = b'D';
+
+/// How long the guardian may take to be ready on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long its socket may be full of words that it has not read, when the transmitter is to be keyed.
+const HEARING: Duration = Duration::from_millis(500);
+/// A program that is alive says so this many times in the time of the dead man's switch, not more often.
+const WORDS: u32 = 10;
 
 /// How long the guardian leaves the program to obey the time-out by itself.
 const GRACE: Duration = Duration::from_millis(500);
@@ -78,11 +86,15 @@ impl<'a> Relief<'a> {
 pub(crate) struct Guardian {
     socket: UnixStream,
     process: Pid,
+    /// The least time between two signs of life, and when the last one was given.
+    pace: Duration,
+    last_sign: Option<Instant>,
 }
 
 impl Guardian {
-    /// Forks it. `timeout` is how long the transmitter may be keyed, `dead_man` how long without a
-    /// word from the program.
+    /// Forks it, and waits until it is out of reach of what may end the program (a kill of its whole
+    /// process group). `timeout` is how long the transmitter may be keyed, `dead_man` how long without
+    /// a word from the program.
     pub(crate) fn start(
         relief: Relief<'_>,
         timeout: Option<Duration>,
@@ -93,16 +105,43 @@ impl Guardian {
             let _ = setsid();
             let _ = chdir(c"/");
             let _ = prctl::set_name(c"ptt-guardian");
+            tell(socket, READY);
             let timeout = timeout.map(|t| t.saturating_add(GRACE));
             guard(socket, device, relief, timeout, dead_man);
         })?;
-        Ok(Guardian { socket, process })
+        drop(its);
+        let guardian = Guardian {
+            socket,
+            process,
+            pace: dead_man.map_or(Duration::ZERO, |t| t / WORDS),
+            last_sign: None,
+        };
+        let mut word = [0];
+        let is_ready = wait(Some(guardian.fd()), PATIENCE)
+            && recv(
+                guardian.socket.as_raw_fd(),
+                &mut word,
+                MsgFlags::MSG_DONTWAIT,
+            ) == Ok(1);
+        match is_ready {
+            true => Ok(guardian),
+            false => Err(Errno::ETIMEDOUT.into()),
+        }
     }
 
-    /// The transmitter is about to be keyed. An error: the guardian has ended.
+    /// The transmitter is about to be keyed. An error: the guardian has ended, or has not read a word
+    /// for so long that it may never do.
     pub(crate) fn keyed(&mut self) -> nix::Result<()> {
         self.has_dropped()?; // of an earlier time
-        self.say(KEYED)
+        self.last_sign = Some(Instant::now());
+        match self.say(KEYED) {
+            Err(Errno::EAGAIN) => {
+                let ms = PollTimeout::try_from(HEARING).unwrap_or(PollTimeout::MAX);
+                poll(&mut [PollFd::new(self.fd(), PollFlags::POLLOUT)], ms)?;
+                self.say(KEYED)
+            }
+            said => said,
+        }
     }
 
     /// The transmitter has been released.
@@ -112,7 +151,17 @@ impl Guardian {
 
     /// The program is alive. `false`: the guardian has released the transmitter.
     pub(crate) fn alive(&mut self) -> nix::Result<bool> {
-        self.say(ALIVE)?;
+        let now = Instant::now();
+        if self
+            .last_sign
+            .is_none_or(|last| now.saturating_duration_since(last) >= self.pace)
+        {
+            match self.say(ALIVE) {
+                // The processor is not given to it: it has words enough to read when it is.
+                Ok(()) | Err(Errno::EAGAIN) => self.last_sign = Some(now),
+                Err(error) => return Err(error),
+            }
+        }
         self.has_dropped().map(|dropped| !dropped)
     }
 
@@ -175,8 +224,7 @@ fn guard(
             if until.is_some_and(|until| Instant::now() >= until) {
                 relief.give(device);
                 keyed_since = None;
-                let flags = MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT;
-                let _ = send(socket.as_raw_fd(), &[DROPPED], flags);
+                tell(socket, DROPPED);
             }
             continue;
         }
@@ -200,6 +248,12 @@ fn guard(
             }
         }
     }
+}
+
+/// Says a word to the program, if that is there.
+fn tell(socket: BorrowedFd<'_>, word: u8) {
+    let flags = MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT;
+    let _ = send(socket.as_raw_fd(), &[word], flags);
 }
 
 /// Waits until there is something to read, or for so long; whether there is.
@@ -283,6 +337,35 @@ mod tests {
         }
         drop(guardian);
         assert_eq!(all(reports), "offff");
+    }
+
+    /// On a starved machine the guardian may not run for long, while the program says often that it
+    /// lives: that is no reason to give up.
+    #[test]
+    fn one_that_gets_no_processor_is_not_missed() {
+        let (mut guardian, _reports) = guarded(None, None);
+        nix::sys::signal::kill(guardian.process, nix::sys::signal::SIGSTOP).unwrap();
+        guardian.keyed().unwrap();
+        for _ in 0..100_000 {
+            assert!(guardian.alive().unwrap());
+        }
+        // To key it again would be without a guardian.
+        guardian.released().unwrap_err();
+        assert_eq!(guardian.keyed(), Err(Errno::EAGAIN));
+        nix::sys::signal::kill(guardian.process, nix::sys::signal::SIGCONT).unwrap();
+        guardian.keyed().unwrap();
+    }
+
+    #[test]
+    fn signs_of_life_are_few() {
+        let (mut guardian, _reports) = guarded(None, Some(600_000));
+        nix::sys::signal::kill(guardian.process, nix::sys::signal::SIGSTOP).unwrap();
+        guardian.keyed().unwrap();
+        for _ in 0..100_000 {
+            assert!(guardian.alive().unwrap());
+        }
+        guardian.released().unwrap(); // there is room for it
+        nix::sys::signal::kill(guardian.process, nix::sys::signal::SIGCONT).unwrap();
     }
 
     #[test]
