@@ -4,7 +4,7 @@
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
-use crate::archive::Archive;
+use crate::archive::{Archive, BLOCK};
 use crate::attributes::{Attributes, Stamps, attributes, filtered};
 use crate::decode::{Fault, Scratch};
 use crate::directory::{Entry, FLAG_ENCRYPTED, FLAG_STREAMED, FLAG_UTF8, STORED, host};
@@ -306,7 +306,7 @@ impl<'r, 'x> Run<'r, 'x> {
                     steps.push(Step::Err(bad_offset("local header sig", asked)))
                 }
                 Err(Missing::BeyondEnd) => {
-                    let block = at / 8192 * 8192;
+                    let block = at / BLOCK * BLOCK;
                     match block >= self.archive.len && !again {
                         true => steps.push(Step::Err(bad_offset("lseek", block))),
                         false => steps.push(Step::Err(bad_offset("EOF", asked))),

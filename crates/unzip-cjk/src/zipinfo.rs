@@ -57,7 +57,8 @@ pub(crate) fn list(
             return status;
         }
     }
-    if let Some(broken) = status::directory_end(directory, end, say) {
+    let met = directory.entries.len() as u64;
+    if let Some(broken) = status::directory_end(directory, end, met, say) {
         status = broken;
     }
     if status > status::WARNING {
