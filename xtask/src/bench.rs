@@ -15,7 +15,9 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::measure::{self, Measurement, Moved};
-use crate::workspace::{Scratch, build_release, find_program, root, take_value, version};
+use crate::workspace::{
+    Scratch, build_release, build_release_of, find_program, root, take_value, version,
+};
 use crate::{
     Result, bench_blkcore, bench_blocksync, bench_dupes, bench_sparse_dd, bench_unzip_cjk,
 };
@@ -279,7 +281,10 @@ pub(crate) fn run(arguments: &[OsString]) -> Result {
     }
     let dir = fs::canonicalize(&dir).map_err(|e| format!("{}: {e}", dir.display()))?;
     let mut bench = Bench {
-        binaries: build_release()?,
+        binaries: match tools.is_empty() {
+            true => build_release()?,
+            false => build_release_of(&tools)?,
+        },
         scratch: Scratch::new(&dir, "bench")?,
         runs,
         cold,

@@ -9,7 +9,8 @@ use crate::say::{Say, shown};
 use crate::select::Selection;
 use crate::status::Status;
 use crate::zipinfo_args::{Form, Listing};
-use crate::zipinfo_long::{self, PreviousEnd};
+use crate::zipinfo_extra::PreviousEnd;
+use crate::zipinfo_long;
 use crate::{extra, method, status};
 
 /// What `zipinfo` prints of the end record.
