@@ -6,6 +6,8 @@
 mod common;
 #[path = "unzip-cjk/hostile.rs"]
 mod hostile;
+#[path = "unzip-cjk/large.rs"]
+mod large;
 #[path = "unzip-cjk/zip.rs"]
 mod zip;
 
@@ -982,6 +984,33 @@ fn honest_archives_are_not_taken_for_bombs() {
     let zip = dir.zip("many.zip", &zip.zip64());
     let listed = dir.ours(&["-Z1", zip.to_str().unwrap()]).exits(0);
     assert_eq!(listed.out().lines().count(), 66_000);
+}
+
+#[test]
+fn archives_beyond_4_gib_are_no_bombs() {
+    const SIZE: u64 = 5 << 30;
+    for deflated in [true, false] {
+        let dir = Dir::new();
+        let path = dir.path("a.zip");
+        large::archive(&path, SIZE, deflated);
+        let path = path.to_str().unwrap();
+        let listed = dir.ours(&["-lqq", path]).exits(0).out();
+        let sizes: Vec<&str> = listed
+            .lines()
+            .filter_map(|line| line.split_whitespace().next())
+            .collect();
+        assert_eq!(sizes, ["5368709120", "5"], "{listed}");
+        let tested = dir.ours(&["-t", path]).exits(0).out();
+        assert!(tested.contains("No errors detected"), "{tested}");
+        dir.ours(&["-q", path, "small"]).exits(0);
+        assert_eq!(fs::read(dir.path("work/small")).unwrap(), b"small");
+        if has_unzip("archives_beyond_4_gib_are_no_bombs") {
+            for args in [&["-v", path][..], &["-Zv", path], &["-Z", path]] {
+                let real = run(tool("unzip").args(args));
+                assert_eq!(dir.ours(args).exits(0).out(), real.out(), "{args:?}");
+            }
+        }
+    }
 }
 
 #[test]

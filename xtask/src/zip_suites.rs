@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::Result;
-use crate::workspace::{Scratch, build_release, find_program};
+use crate::workspace::{Scratch, build_release_of, find_program};
 
 /// Name and what is known of a file: type and mode, time, content or where a link leads.
 type Tree = BTreeMap<OsString, (u32, i64, Vec<u8>)>;
@@ -45,7 +45,7 @@ pub(crate) fn run(arguments: &[OsString]) -> Result {
         return Err("no folder given".to_owned());
     }
     let unzip = find_program("unzip").ok_or("unzip is not installed")?;
-    let ours = build_release()?.join("unzip-cjk");
+    let ours = build_release_of(&["unzip-cjk"])?.join("unzip-cjk");
     let scratch = Scratch::new(&std::env::temp_dir(), "zip-suites")?;
     let mut archives = Vec::new();
     for folder in arguments {

@@ -20,8 +20,8 @@ const LOCATOR_64: [u8; 4] = *b"PK\x06\x07";
 const END_LEN: u64 = 22;
 /// How far from the end Info-ZIP looks for the end record when it does not list for analysis.
 const TAIL: u64 = 66_000;
-/// Info-ZIP reads in blocks; the search goes down to the start of one.
-const BLOCK: u64 = 8192;
+/// Info-ZIP reads in blocks; the search for the end record goes down to the start of one.
+pub(crate) const BLOCK: u64 = 8192;
 
 /// An open archive.
 #[derive(Debug)]

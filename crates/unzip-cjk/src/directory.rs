@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::archive::{Archive, CENTRAL, u16_at, u32_at, u64_at};
+use crate::archive::{Archive, CENTRAL, u16_at, u32_at};
 use crate::args::Options;
 use crate::say::Say;
 use crate::{extra, status, unicode_path};
@@ -153,26 +153,21 @@ impl Entry {
         if entry.internal & 4 != 0 {
             entry.external &= 0xFF; // the rest is a checksum (PKWARE's verification bit)
         }
-        entry.corrupt_extra = entry.widen().is_none();
+        entry.corrupt_extra = entry.widen().is_err();
         Some((entry, comment_end))
     }
 
-    /// Takes over the values of a zip64 field; `None` if one of them is missing.
-    fn widen(&mut self) -> Option<()> {
-        let Some(data) = extra::block(&self.extra, extra::ZIP64) else {
-            return Some(());
-        };
-        let mut at = 0;
-        for value in [&mut self.size, &mut self.packed, &mut self.offset] {
-            if *value == 0xFFFF_FFFF {
-                *value = u64_at(data.get(at..at + 8)?, 0);
-                at += 8;
-            }
+    /// Takes over the values of a zip64 field.
+    fn widen(&mut self) -> Result<(), extra::TooShort> {
+        let values = &mut [&mut self.size, &mut self.packed, &mut self.offset];
+        let rest = extra::widen(&self.extra, values)?;
+        if let Some(rest) = rest
+            && self.disk == 0xFFFF
+        {
+            let disk = rest.first_chunk().ok_or(extra::TooShort)?;
+            self.disk = u32::from_le_bytes(*disk);
         }
-        if self.disk == 0xFFFF {
-            self.disk = u32_at(data.get(at..at + 4)?, 0);
-        }
-        Some(())
+        Ok(())
     }
 }
 

@@ -32,6 +32,39 @@ pub(crate) fn block(extra: &[u8], wanted: u16) -> Option<&[u8]> {
     blocks(extra).find_map(|(id, data)| (id == wanted).then_some(data))
 }
 
+/// Puts the values of a zip64 field (APPNOTE.TXT 4.5.3) in the place of those of `values` that are all
+/// ones. Returns what is left of the field, if there is one; the error is that it is too short.
+///
+/// As with Info-ZIP, a field that is too short is read on into what follows it: there are archives
+/// whose values stand there.
+pub(crate) fn widen<'e>(
+    extra: &'e [u8],
+    values: &mut [&mut u64],
+) -> Result<Option<&'e [u8]>, TooShort> {
+    let mut before = 0;
+    let field = blocks(extra).find_map(|(id, data)| {
+        let start = before + 4;
+        before = start + data.len();
+        (id == ZIP64).then_some(start)
+    });
+    let Some(start) = field else {
+        return Ok(None);
+    };
+    let mut data = &extra[start..];
+    for value in values {
+        if **value == 0xFFFF_FFFF {
+            let (wide, rest) = data.split_first_chunk::<8>().ok_or(TooShort)?;
+            **value = u64::from_le_bytes(*wide);
+            data = rest;
+        }
+    }
+    Ok(Some(data))
+}
+
+/// The extra field ends before the values that it should have.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct TooShort;
+
 /// Times, in seconds since 1970, and owners.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Unix {
@@ -159,6 +192,22 @@ mod tests {
         extra.extend([2, 0, 9, 0, b'x']);
         assert_eq!(blocks(&extra).collect::<Vec<_>>(), [(1, &b"ab"[..])]);
         assert_eq!(blocks(b"abc").count(), 0);
+    }
+
+    #[test]
+    fn zip64_values_are_read_in_order() {
+        let wide = [5_u64.to_le_bytes(), 6_u64.to_le_bytes()].concat();
+        let extra = [field(TIME, b"t"), field(ZIP64, &wide)].concat();
+        let (mut size, mut packed) = (7, 0xFFFF_FFFF);
+        let rest = widen(&extra, &mut [&mut size, &mut packed]);
+        assert_eq!(rest, Ok(Some(&6_u64.to_le_bytes()[..])));
+        assert_eq!((size, packed), (7, 5));
+        let short = field(ZIP64, &wide[..4]);
+        packed = 0xFFFF_FFFF;
+        assert_eq!(widen(&short, &mut [&mut packed]), Err(TooShort));
+        assert_eq!(widen(b"", &mut [&mut packed]), Ok(None));
+        let followed = [short, wide].concat();
+        assert!(widen(&followed, &mut [&mut packed]).is_ok());
     }
 
     #[test]

@@ -233,7 +233,8 @@ impl<'a> Extraction<'a> {
                 say.err(text!("   skipping: ", name, "  ", why, "\n"));
             }
         }
-        match status::directory_end(directory, end, say) {
+        let met = choice.entries.len() as u64;
+        match status::directory_end(directory, end, met, say) {
             Some(broken) => choice.status = choice.status.max(broken),
             None => {
                 choice.no_end = match directory.after {

@@ -3,6 +3,7 @@
 use rustix::fs::Mode;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::archive::Archive;
 use crate::attributes::Stamps;
@@ -23,6 +24,8 @@ pub(crate) struct Job {
     pub(crate) destination: Option<Destination>,
     /// Inflate and write at the same time.
     pub(crate) aside: bool,
+    /// Set when the file is there and the data come, for an entry that takes its time.
+    pub(crate) begun: Option<Arc<AtomicBool>>,
 }
 
 /// The file to make.
@@ -95,9 +98,21 @@ impl Job {
         self.source(archive).decode(scratch, &mut sink, self.aside)
     }
 
+    /// Whether its line may be printed although it is not done.
+    pub(crate) fn has_begun(&self) -> bool {
+        let begun = self.begun.as_ref();
+        begun.is_some_and(|begun| begun.load(Ordering::Relaxed))
+    }
+
     /// Does all of it.
     pub(crate) fn run(&self, archive: &Archive, scratch: &mut Scratch) -> Outcome {
+        let begin = || {
+            if let Some(begun) = &self.begun {
+                begun.store(true, Ordering::Relaxed);
+            }
+        };
         let Some(to) = &self.destination else {
+            begin();
             let decoded = self.decode(archive, scratch, &mut |_| Ok(()));
             return match decoded {
                 Err(Fault::Stopped) => Outcome::Stopped,
@@ -114,6 +129,7 @@ impl Job {
             Err(NoOutput::IsFolder) => return Outcome::IsFolder,
             Err(NoOutput::Cannot(e)) => return Outcome::CannotCreate(e),
         };
+        begin();
         let mut link = Vec::new();
         let mut lines = Lines::default();
         let decoded = self.decode(archive, scratch, &mut |data| {

@@ -57,7 +57,8 @@ pub(crate) fn list(
             return status;
         }
     }
-    if let Some(broken) = status::directory_end(directory, end, say) {
+    let met = directory.entries.len() as u64;
+    if let Some(broken) = status::directory_end(directory, end, met, say) {
         return broken;
     }
     if options.quiet < 2 {
@@ -152,8 +153,17 @@ fn percent(size: u64, packed: u64) -> String {
 
 /// Prints a comment: without carriage returns, with escape made visible, up to a NUL in each piece
 /// that Info-ZIP reads at once. A Control-S in the comment of an archive that is extracted makes a
-/// pause. `false` if the user wants to stop there.
+/// pause. `false` if the user wants to stop there. It ends with a line end.
 pub(crate) fn comment(comment: &[u8], say: &mut Say, may_pause: bool) -> bool {
+    let goes_on = part_of_comment(comment, say, may_pause);
+    if goes_on && !comment.is_empty() {
+        say.end_line();
+    }
+    goes_on
+}
+
+/// [`comment`] without what ends it, for one that breaks off.
+pub(crate) fn part_of_comment(comment: &[u8], say: &mut Say, may_pause: bool) -> bool {
     /// Info-ZIP's buffer.
     const PIECE: usize = 65536;
     for piece in comment.chunks(PIECE) {
@@ -178,9 +188,6 @@ pub(crate) fn comment(comment: &[u8], say: &mut Say, may_pause: bool) -> bool {
             }
         }
         say.out(text);
-    }
-    if !comment.is_empty() {
-        say.end_line();
     }
     true
 }

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::archive::{Archive, LOCAL, u16_at, u32_at, u64_at};
+use crate::archive::{Archive, LOCAL, u16_at, u32_at};
 use crate::directory::{Entry, FLAG_STREAMED};
 use crate::extra;
 
@@ -111,24 +111,9 @@ impl<'a> Headers<'a> {
             // What stands here is not known to be right.
             (local.crc, local.packed, local.size) = (entry.crc, entry.packed, entry.size);
         } else {
-            local.corrupt_extra = local.widen().is_none();
+            let widened = extra::widen(&local.extra, &mut [&mut local.size, &mut local.packed]);
+            local.corrupt_extra = widened.is_err();
         }
         Ok(local)
-    }
-}
-
-impl Local {
-    fn widen(&mut self) -> Option<()> {
-        let Some(data) = extra::block(&self.extra, extra::ZIP64) else {
-            return Some(());
-        };
-        let mut at = 0;
-        for value in [&mut self.size, &mut self.packed] {
-            if *value == 0xFFFF_FFFF {
-                *value = u64_at(data.get(at..at + 8)?, 0);
-                at += 8;
-            }
-        }
-        Some(())
     }
 }

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, Scope};
+use std::time::Duration;
 
 use crate::archive::Archive;
 use crate::decode::Scratch;
@@ -87,14 +88,16 @@ impl Pool {
         }
     }
 
-    /// Outcomes that are there; waits for some if `wait`.
-    pub(crate) fn receive(&mut self, wait: bool) -> Vec<(u64, Outcome)> {
-        if !wait {
-            return self.outcomes.try_recv().unwrap_or_default();
-        }
+    /// Outcomes that are there.
+    pub(crate) fn receive(&mut self) -> Vec<(u64, Outcome)> {
+        self.outcomes.try_recv().unwrap_or_default()
+    }
+
+    /// Waits for outcomes, at most this long.
+    pub(crate) fn wait(&mut self, most: Duration) -> Vec<(u64, Outcome)> {
         self.flush();
         // The threads cannot be gone: they end after their queue does.
-        self.outcomes.recv().unwrap_or_default()
+        self.outcomes.recv_timeout(most).unwrap_or_default()
     }
 
     /// Jobs that have not begun do nothing.

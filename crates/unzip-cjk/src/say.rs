@@ -3,7 +3,7 @@
 //! Messages go on in the middle of a line, and some begin a new line only if they are not at the
 //! start of one. Both streams count as one for that. With -t messages for stderr go to stdout.
 
-use std::io::{self, IsTerminal, Read, Write};
+use std::io::{self, IsTerminal, Write};
 
 use cli::output::Output;
 
@@ -177,13 +177,14 @@ impl Say {
         self.note(b"\r                                                         \r");
         self.at_start = true;
         match key {
-            b' ' => {
+            Some(b' ') => {
                 if let Some(more) = &mut self.more {
                     more.lines = 0;
                 }
             }
-            b'q' | b'Q' => self.quit = true,
-            _ => {}
+            Some(b'q' | b'Q') => self.quit = true,
+            Some(_) => {}
+            None => self.more = None,
         }
     }
 
@@ -197,32 +198,36 @@ impl Say {
         let key = key(b"");
         self.note(b"\r                                                         \r");
         self.at_start = true;
-        !matches!(key, b'q' | b'Q')
+        !matches!(key, Some(b'q' | b'Q'))
     }
 }
 
-/// A key from the terminal, one of `wanted` if that is not empty; `q` if there is no terminal.
-fn key(wanted: &[u8]) -> u8 {
+/// A key, one of `wanted` if that is not empty. It comes from standard input, whatever that is;
+/// `None` at its end: nobody is there to wait for. A signal is as good as a `q`.
+fn key(wanted: &[u8]) -> Option<u8> {
     use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
-    let Ok(before) = tcgetattr(io::stderr()) else {
-        return b'q';
-    };
-    let mut raw = before.clone();
-    raw.local_modes -= LocalModes::ICANON | LocalModes::ECHO;
-    let _ = tcsetattr(io::stderr(), OptionalActions::Now, &raw);
-    let mut byte = [b'q'];
-    loop {
-        let stopped = !crate::ask::ready(&io::stdin());
-        if stopped || !matches!(io::stdin().lock().read(&mut byte), Ok(1)) {
-            byte = [b'q'];
-            break;
-        }
-        if wanted.is_empty() || wanted.contains(&byte[0]) {
-            break;
-        }
+    let stdin = io::stdin();
+    let before = tcgetattr(&stdin).ok();
+    if let Some(before) = &before {
+        let mut raw = before.clone();
+        raw.local_modes -= LocalModes::ICANON | LocalModes::ECHO;
+        let _ = tcsetattr(&stdin, OptionalActions::Now, &raw);
     }
-    let _ = tcsetattr(io::stderr(), OptionalActions::Now, &before);
-    byte[0]
+    let key = loop {
+        if !crate::ask::ready(&stdin) {
+            break Some(b'q');
+        }
+        let mut byte = [0];
+        match rustix::io::read(&stdin, &mut byte) {
+            Ok(1) if wanted.is_empty() || wanted.contains(&byte[0]) => break Some(byte[0]),
+            Ok(1) | Err(rustix::io::Errno::INTR) => {}
+            _ => break None,
+        }
+    };
+    if let Some(before) = &before {
+        let _ = tcsetattr(&stdin, OptionalActions::Now, before);
+    }
+    key
 }
 
 /// A name as Info-ZIP shows it: control characters as `^A`.

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::archive::{Archive, End, Zip64};
+use crate::archive::{Archive, BLOCK, End, Zip64};
 use crate::args::Options;
 use crate::directory::Directory;
 use crate::extract::Extraction;
@@ -332,6 +332,10 @@ impl<'a> Session<'a> {
     fn archive_comment(&mut self, end: &End) -> Status {
         let whole = end.comment.len() == usize::from(end.comment_len);
         let verbose = self.options.zipinfo.map(|listing| listing.form) == Some(Form::Verbose);
+        let print = match whole {
+            true => list::comment,
+            false => list::part_of_comment,
+        };
         if verbose {
             if end.comment_len == 0 {
                 self.say.out("There is no zipfile comment.\n");
@@ -342,7 +346,7 @@ impl<'a> Session<'a> {
 ======================== zipfile comment begins ==========================\n",
                 end.comment_len
             ));
-            list::comment(&end.comment, self.say, false);
+            print(&end.comment, self.say, false);
             self.say.out(
                 "========================= zipfile comment ends ===========================\n",
             );
@@ -359,7 +363,7 @@ impl<'a> Session<'a> {
             if end.comment_len == 0 || !wanted {
                 return status::OK;
             }
-            if !list::comment(&end.comment, self.say, self.options.extracts()) {
+            if !print(&end.comment, self.say, self.options.extracts()) {
                 self.stopped = true;
             }
             if !whole {
@@ -381,12 +385,12 @@ impl<'a> Session<'a> {
                 let (disk, directory) = (end.disk, end.directory_disk);
                 if disk > directory {
                     self.say.err(text!(
-                        "\n     [",
+                        "\n   [",
                         name,
                         format!(
                             "]:
-       Zipfile is disk {disk} of a multi-disk archive, and this is not the disk on
-       which the central zipfile directory begins (disk {directory}).\n"
+     Zipfile is disk {disk} of a multi-disk archive, and this is not the disk on
+     which the central zipfile directory begins (disk {directory}).\n"
                         )
                     ));
                     return status::NOT_FOUND;
@@ -508,7 +512,12 @@ impl<'a> Session<'a> {
   zipfile corrupt.\n",
                     status::REPORT
                 ));
-                return Err(status::SEVERE);
+                // Info-ZIP reads in blocks, and cannot where the last one ends before.
+                let block = end.directory_offset / BLOCK * BLOCK;
+                return Err(match block >= archive.len {
+                    true => status::ENDS_EARLY,
+                    false => status::SEVERE,
+                });
             }
             Err(e) => return Err(self.read_error(&e)),
         };

@@ -21,16 +21,22 @@ pub(crate) fn stamp(
     say: &mut Say,
 ) -> Status {
     let mut newest = None;
+    let mut status = status::OK;
     for entry in &directory.entries {
+        if !entry.check_extra(options, say) {
+            status = status::WARNING;
+        }
         if selection.takes(&entry.name) && !is_folder(entry) {
             let modified = extra::unix(&entry.extra, true, entry.dos_time).modified;
             let modified = modified.unwrap_or_else(|| clock::dos_to_seconds(entry.dos_time));
             newest = newest.max(Some(modified.max(0)));
         }
     }
-    let mut status = status::directory_end(directory, end, say).unwrap_or(status::OK);
-    if status == status::OK && !status::check_end_signature(directory, end, say) {
-        status = status::WARNING;
+    let met = directory.entries.len() as u64;
+    match status::directory_end(directory, end, met, say) {
+        Some(broken) => status = broken,
+        None if !status::check_end_signature(directory, end, say) => status = status::WARNING,
+        None => {}
     }
     let name = path.as_os_str().as_bytes();
     let Some(newest) = newest else {

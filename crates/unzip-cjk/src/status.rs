@@ -31,14 +31,20 @@ pub(crate) const CORRUPT_EXTRA: &str =
 pub(crate) const END_SIGNATURE: &str =
     "\nnote:  didn't find end-of-central-dir signature at end of central dir.\n";
 
-/// Whether the directory ends where it should; if not, says so and returns the status.
-pub(crate) fn directory_end(directory: &Directory, end: &End, say: &mut Say) -> Option<Status> {
+/// Whether the directory ends where it should; if not, says so and returns the status. The message
+/// counts entries; Info-ZIP counts those it has `met` so far.
+pub(crate) fn directory_end(
+    directory: &Directory,
+    end: &End,
+    met: u64,
+    say: &mut Say,
+) -> Option<Status> {
     let count = directory.entries.len() as u64;
     match directory.after {
         After::Nothing => Some(ENDS_EARLY),
         After::Signature(_) if end.counts(count) => None,
         After::Signature(_) => {
-            say.err(signature_missing(count + 1));
+            say.err(signature_missing(met + 1));
             say.err(REPORT);
             Some(SEVERE)
         }

@@ -99,10 +99,9 @@ impl Target {
             return Err(Refused::Missing);
         };
         let cannot = |e| Refused::Cannot(path.to_vec(), e);
+        // What exists and cannot be opened is a link to nowhere.
         match rustix::fs::mkdirat(&parent, name, mode) {
             Ok(()) => self.open_below(path).map_err(cannot),
-            // A link to nowhere, or to somewhere out of here.
-            Err(Errno::EXIST) => Err(Refused::NotAFolder(path.to_vec())),
             Err(e) => Err(cannot(e)),
         }
     }
@@ -215,7 +214,10 @@ mod tests {
         assert!(matches!(folder("up/x"), Err(Refused::LeadsOut(p)) if p == b"up"));
         assert!(matches!(folder("away/x"), Err(Refused::LeadsOut(_))));
         assert!(matches!(folder("file/x"), Err(Refused::NotAFolder(p)) if p == b"file"));
-        assert!(matches!(folder("dangling/x"), Err(Refused::NotAFolder(_))));
+        assert!(matches!(
+            folder("dangling/x"),
+            Err(Refused::Cannot(_, Errno::EXIST))
+        ));
         assert!(matches!(folder("inside"), Ok(false)));
         assert!(matches!(folder("inside/new/deep"), Ok(true)));
         assert!(matches!(folder("../out"), Err(Refused::LeadsOut(_))));

@@ -9,7 +9,8 @@ use crate::say::{Say, shown};
 use crate::select::Selection;
 use crate::status::Status;
 use crate::zipinfo_args::{Form, Listing};
-use crate::zipinfo_long::{self, PreviousEnd};
+use crate::zipinfo_extra::PreviousEnd;
+use crate::zipinfo_long;
 use crate::{extra, method, status};
 
 /// What `zipinfo` prints of the end record.
@@ -57,7 +58,8 @@ pub(crate) fn list(
             return status;
         }
     }
-    if let Some(broken) = status::directory_end(directory, end, say) {
+    let met = directory.entries.len() as u64;
+    if let Some(broken) = status::directory_end(directory, end, met, say) {
         status = broken;
     }
     if status > status::WARNING {

@@ -21,8 +21,12 @@ mod clock;
 mod cover;
 #[path = "../../../crates/unzip-cjk/src/decode.rs"]
 mod decode;
+#[path = "../../../crates/unzip-cjk/src/deferred.rs"]
+mod deferred;
 #[path = "../../../crates/unzip-cjk/src/directory.rs"]
 mod directory;
+#[path = "../../../crates/unzip-cjk/src/existing.rs"]
+mod existing;
 #[path = "../../../crates/unzip-cjk/src/extra.rs"]
 mod extra;
 #[path = "../../../crates/unzip-cjk/src/extract.rs"]
@@ -35,16 +39,22 @@ mod job;
 mod list;
 #[path = "../../../crates/unzip-cjk/src/local.rs"]
 mod local;
+#[path = "../../../crates/unzip-cjk/src/locate.rs"]
+mod locate;
 #[path = "../../../crates/unzip-cjk/src/method.rs"]
 mod method;
 #[path = "../../../crates/unzip-cjk/src/naming.rs"]
 mod naming;
 #[path = "../../../crates/unzip-cjk/src/output.rs"]
 mod output;
+#[path = "../../../crates/unzip-cjk/src/password.rs"]
+mod password;
 #[path = "../../../crates/unzip-cjk/src/path.rs"]
 mod path;
 #[path = "../../../crates/unzip-cjk/src/pattern.rs"]
 mod pattern;
+#[path = "../../../crates/unzip-cjk/src/place.rs"]
+mod place;
 #[path = "../../../crates/unzip-cjk/src/plan.rs"]
 mod plan;
 #[path = "../../../crates/unzip-cjk/src/pool.rs"]
@@ -71,6 +81,8 @@ mod unicode_path;
 mod zipinfo;
 #[path = "../../../crates/unzip-cjk/src/zipinfo_args.rs"]
 mod zipinfo_args;
+#[path = "../../../crates/unzip-cjk/src/zipinfo_extra.rs"]
+mod zipinfo_extra;
 #[path = "../../../crates/unzip-cjk/src/zipinfo_long.rs"]
 mod zipinfo_long;
 
@@ -111,6 +123,7 @@ pub fn zip_archive(data: &[u8]) {
             password: Some((*b"p").into()),
             destination: None,
             aside: false,
+            begun: None,
             local,
         };
         let mut size = 0;
