@@ -5,6 +5,7 @@
 
 mod common;
 
+use common::image::{Dir, K, M, allocated, assert_equal, injected, poll, transfers};
 use common::{LoopDevice, Mounted, Ran, can, command, golden, must, run, skipped, strace};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -12,10 +13,6 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
-
-const K: u64 = 1024;
-const M: u64 = 1024 * K;
 
 fn tool() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sparse-dd"));
@@ -23,35 +20,20 @@ fn tool() -> Command {
     command
 }
 
-/// A folder for one test, with short-hands for the files in it.
-struct Dir(tempfile::TempDir);
-
 impl Dir {
     fn new() -> Dir {
-        // Beside the build, where holes and loop devices work; /tmp may be anything.
-        Dir(tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap())
+        Dir::empty()
     }
 
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    /// A file of `size` bytes, zero but for these runs of a byte.
-    fn file(&self, name: &str, size: u64, runs: &[(u64, u64, u8)]) -> PathBuf {
-        let path = self.path(name);
-        let file = File::create(&path).unwrap();
-        file.set_len(size).unwrap();
-        for (start, len, byte) in runs {
-            file.write_all_at(&vec![*byte; *len as usize], *start)
-                .unwrap();
-        }
-        file.sync_all().unwrap();
-        path
+    fn tool(&self) -> Command {
+        let mut tool = tool();
+        tool.current_dir(self.0.path());
+        tool
     }
 
     /// Runs the tool in the folder.
     fn run(&self, args: &[&str]) -> Ran {
-        run(tool().current_dir(self.0.path()).args(args))
+        run(self.tool().args(args))
     }
 
     fn names(&self) -> Vec<String> {
@@ -80,37 +62,11 @@ fn image(dir: &Dir, name: &str) -> PathBuf {
     )
 }
 
-#[track_caller]
-fn assert_equal(a: &Path, b: &Path) {
-    let (a, b) = (fs::read(a).unwrap(), fs::read(b).unwrap());
-    let differ = a.iter().zip(&b).position(|(x, y)| x != y);
-    assert_eq!(differ, None, "the first byte that differs");
-    assert_eq!(a.len(), b.len());
-}
-
-fn allocated(path: &Path) -> u64 {
-    File::open(path).unwrap().sync_all().unwrap();
-    fs::metadata(path).unwrap().blocks() * 512
-}
-
 /// Where SEEK_DATA says that data is, through the shell-independent eyes of the kernel.
 fn data_of(path: &Path) -> Vec<(u64, u64)> {
     let file = File::open(path).unwrap();
     let list = blkcore::data_extents(&file, file.metadata().unwrap().len()).unwrap();
     list.iter().map(|e| (e.start, e.end)).collect()
-}
-
-/// The `(offset, bytes)` of the positioned reads or writes in a strace log.
-fn transfers(log: &str, call: &str) -> Vec<(u64, u64)> {
-    let lines = log
-        .lines()
-        .filter(|line| line.contains(&format!("{call}(")));
-    let numbers = lines.filter_map(|line| {
-        let (arguments, result) = line.rsplit_once(") = ")?;
-        let offset = arguments.rsplit(", ").next()?.parse().ok()?;
-        Some((offset, result.split(' ').next()?.parse().ok()?))
-    });
-    numbers.collect()
 }
 
 fn numbers(stderr: &str) -> BTreeMap<String, u64> {
@@ -825,26 +781,6 @@ fn unreadable_sectors() {
     );
 }
 
-/// Runs the tool with a fault that strace injects into the calls on one file.
-fn injected(test: &str, dir: &Dir, fault: &str, on: &Path, args: &[&str]) -> Option<Ran> {
-    if !can(test, false, &["strace"]) {
-        return None;
-    }
-    let call = fault.split(':').next().unwrap();
-    let mut command = command("strace");
-    command
-        .current_dir(dir.0.path())
-        .args(["-f", "-o", "/dev/null", "-P"])
-        .arg(on);
-    command.args([
-        "-e",
-        &format!("trace={call}"),
-        "-e",
-        &format!("inject={fault}"),
-    ]);
-    Some(run(command.arg(env!("CARGO_BIN_EXE_sparse-dd")).args(args)))
-}
-
 #[test]
 fn failing_calls() {
     let test = "failing_calls";
@@ -867,7 +803,7 @@ fn failing_calls() {
         ("pwrite64:error=ENOSPC:when=2", &copy, String::new()),
         ("fallocate:error=EIO:when=2", &copy, String::new()),
     ] {
-        let Some(ran) = injected(test, &dir, fault, on, &["disk.img", "copy.img"]) else {
+        let Some(ran) = injected(test, fault, on, dir.tool().args(["disk.img", "copy.img"])) else {
             return;
         };
         let said = ran.exits(1).stderr;
@@ -888,7 +824,12 @@ fn failing_calls() {
         ("lseek:error=EINVAL", &source),
         ("lseek:error=EINVAL", &copy),
     ] {
-        let Some(ran) = injected(test, &dir, fault, on, &["-q", "disk.img", "copy.img"]) else {
+        let Some(ran) = injected(
+            test,
+            fault,
+            on,
+            dir.tool().args(["-q", "disk.img", "copy.img"]),
+        ) else {
             return;
         };
         ran.exits(0).says_nothing();
@@ -934,7 +875,12 @@ fn a_source_that_changes_is_told() {
         .says("sparse-dd: disk.img: changed while it was copied");
 
     let shrink = ("pread64:retval=0:when=2", "ended at byte");
-    let Some(ran) = injected(test, &dir, shrink.0, &source, &["disk.img", "new.img"]) else {
+    let Some(ran) = injected(
+        test,
+        shrink.0,
+        &source,
+        dir.tool().args(["disk.img", "new.img"]),
+    ) else {
         return;
     };
     let said = ran.exits(1).stderr;
@@ -943,15 +889,6 @@ fn a_source_that_changes_is_told() {
 }
 
 // Signals.
-
-#[track_caller]
-fn poll(what: &str, mut done: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while !done() {
-        assert!(Instant::now() < deadline, "waited for {what} in vain");
-        std::thread::yield_now();
-    }
-}
 
 /// A copy from a pipe that has brought 3 MiB and then nothing more; with the pipe.
 fn waiting_copy(dir: &Dir, destination: &str) -> (Child, std::process::ChildStdin) {
@@ -1359,7 +1296,12 @@ fn the_first_write_that_fails_leaves_it_incomplete() {
     image(&dir, "disk.img");
     let copy = dir.file("copy.img", 20, &[]);
     let fault = "pwrite64:error=ENOSPC:when=1";
-    let Some(ran) = injected(test, &dir, fault, &copy, &["disk.img", "copy.img"]) else {
+    let Some(ran) = injected(
+        test,
+        fault,
+        &copy,
+        dir.tool().args(["disk.img", "copy.img"]),
+    ) else {
         return;
     };
     let said = ran.exits(1).stderr;
@@ -1507,7 +1449,7 @@ fn file_systems_without_unnamed_files() {
     fs::create_dir(&folder).unwrap();
     let args = ["-q", "disk.img", copy.to_str().unwrap()];
     let fault = "openat:error=EOPNOTSUPP:when=1";
-    let Some(ran) = injected(test, &dir, fault, &folder, &args) else {
+    let Some(ran) = injected(test, fault, &folder, dir.tool().args(args)) else {
         return;
     };
     ran.exits(0).says_nothing();

@@ -1,6 +1,8 @@
 //! What the black-box tests share: running a tool, and saying what had to be skipped.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::print_stderr)]
 
+pub mod image;
+
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::Write;

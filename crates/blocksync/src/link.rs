@@ -25,7 +25,7 @@ const SIGNAL_INTERVAL: Duration = Duration::from_millis(200);
 /// will most likely not: then what they cost on the way counts more.
 const GATHERING: Duration = Duration::from_millis(20);
 const CALM_GATHERING: Duration = Duration::from_millis(500);
-/// A peer that has nothing to say says so this often.
+/// A peer that has nothing to say says so this often, and often enough for a short time-out.
 const PING_INTERVAL: Duration = Duration::from_secs(15);
 /// How long the last message may take to leave.
 const LINGER: Duration = Duration::from_secs(5);
@@ -143,7 +143,8 @@ impl Link {
         });
         let (writer_feed, writer_traffic) = (feed.clone(), Arc::clone(&traffic));
         std::thread::spawn(move || {
-            if let Err(e) = write_messages(output, &outgoing, &writer_traffic) {
+            let interval = PING_INTERVAL.min(timeout / 4);
+            if let Err(e) = write_messages(output, &outgoing, &writer_traffic, interval) {
                 // What the peer said last may wait to be read: that comes first.
                 let _ = all_read.recv_timeout(LINGER);
                 let _ = writer_feed.send(Event::Closed(Some(Error::lost(&e))));
@@ -357,7 +358,12 @@ fn read_messages(
     Ok(())
 }
 
-fn write_messages(output: impl Write, queue: &Receiver<Out>, traffic: &Traffic) -> io::Result<()> {
+fn write_messages(
+    output: impl Write,
+    queue: &Receiver<Out>,
+    traffic: &Traffic,
+    ping_interval: Duration,
+) -> io::Result<()> {
     let mut frames = FrameWriter::new(BufWriter::with_capacity(128 << 10, output))?;
     let mut compressor = Compressor::new()?;
     loop {
@@ -366,7 +372,7 @@ fn write_messages(output: impl Write, queue: &Receiver<Out>, traffic: &Traffic) 
             Err(TryRecvError::Disconnected) => return frames.flush(),
             Err(TryRecvError::Empty) => {
                 frames.flush()?;
-                match queue.recv_timeout(PING_INTERVAL) {
+                match queue.recv_timeout(ping_interval) {
                     Ok(out) => out,
                     Err(RecvTimeoutError::Timeout) => Out::Message(Message::Ping),
                     Err(RecvTimeoutError::Disconnected) => return Ok(()),
