@@ -29,6 +29,8 @@ const NAME: &str = match option_env!("CARGO_BIN_EXE_dupes") {
     None => "dd",
 };
 
+/// (Without `iflag=fullblock`, how many records come out of a pipe is a matter of time.)
+///
 /// Each begins in a folder with `img` (300 000 bytes of numbered lines with zeros among them) and
 /// `text`. `$LOOP` is a loop device over `disk` in those that name it. Out of pipes they read with
 /// `iflag=fullblock`: without it, how many records there are is a matter of time.
