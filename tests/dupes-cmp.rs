@@ -651,3 +651,21 @@ fn the_same_as_the_systems_own() {
         is(&ours, theirs.code, &theirs.out(), &theirs.stderr);
     }
 }
+
+/// What follows in a script reads on behind the block that cmp had to read, also if the other file could
+/// not be read.
+#[test]
+fn trouble_leaves_standard_input_where_gnu_leaves_it() {
+    let f = Folder::new();
+    f.write("in", [b'x'; 10_000]);
+    fs::create_dir(f.path("dir")).unwrap();
+    for (words, left) in [(["-", "dir"], 10_000 - 4096), (["dir", "-"], 10_000)] {
+        let mut shared = File::open(f.path("in")).unwrap();
+        let mut command = f.command(words);
+        command.stdin(shared.try_clone().unwrap());
+        assert_eq!(command.output().unwrap().status.code(), Some(2));
+        let mut rest = Vec::new();
+        std::io::Read::read_to_end(&mut shared, &mut rest).unwrap();
+        assert_eq!(rest.len(), left, "cmp {words:?}");
+    }
+}

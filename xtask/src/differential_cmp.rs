@@ -12,16 +12,24 @@ const LARGE: [&str; 2] = ["9223372036854775807", "7E"];
 
 /// Which difference of the manual page this is.
 pub(crate) fn known(trial: &Trial, ours: &Seen, theirs: &Seen) -> Option<&'static str> {
+    let said = [&theirs.stdout[..], &theirs.stderr].concat();
+    let said = String::from_utf8_lossy(&said).replace(['\u{2018}', '\u{2019}'], "'");
+    // Where what GNU cmp said is thrown away, three files or a large number are enough to know it.
+    let is_unheard = ["2>/dev/null", "2>&-"]
+        .iter()
+        .any(|to| trial.line.contains(to));
+    let is_silent = is_unheard && said.is_empty() && theirs.status == Some(2);
     let refused = |word: &str| {
-        ["bytes", "ignore-initial"].iter().any(|option| {
+        let is_it = |option: &&str| {
             let line = format!("cmp: invalid --{option} value '{word}'\n");
-            let said =
-                String::from_utf8_lossy(&theirs.stderr).replace(['\u{2018}', '\u{2019}'], "'");
-            theirs.status == Some(2) && said.starts_with(&line)
-        })
+            said.starts_with(&line)
+        };
+        theirs.status == Some(2) && ["bytes", "ignore-initial"].iter().any(is_it)
     };
-    let files = trial.files.iter().map(|(name, _)| *name);
-    if files.chain(["-", "./a", "/dev/null"]).any(refused) {
+    let names = trial.files.iter().map(|(name, _)| *name);
+    let names: Vec<&str> = names.chain(["-", "./a", "/dev/null"]).collect();
+    let files = trial.words.iter().filter(|word| names.contains(&&***word));
+    if names.iter().any(|name| refused(name)) || is_silent && files.count() > 2 {
         return Some("a third operand that is no number but the name of a file is a file");
     }
     let mut numbers = trial.words.iter().flat_map(|word| word.split([':', '=']));
@@ -32,7 +40,7 @@ pub(crate) fn known(trial: &Trial, ours: &Seen, theirs: &Seen) -> Option<&'stati
         // SKIP1:SKIP2 is refused as a whole, or from SKIP2 on.
         value.is_some_and(|value| {
             let of_word = |word: &String| word.contains(value) && refused(value_of(word));
-            refused(value) || trial.words.iter().any(of_word)
+            is_silent || refused(value) || trial.words.iter().any(of_word)
         })
     };
     if numbers.any(is_refused) {

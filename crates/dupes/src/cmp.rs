@@ -15,7 +15,7 @@ mod told;
 
 use cli::diag::system_text;
 use cli::{locale, quote};
-use compare::{Finding, Trouble, Way, What};
+use compare::{Finding, Way, What};
 use input::Input;
 use options::{Job, Request, Telling};
 use std::ffi::{OsStr, OsString};
@@ -258,14 +258,18 @@ fn read_and_tell(inputs: &mut [Input], job: &Job, telling: Telling, said: Said) 
     };
     let outcome = match compare::compare(inputs, way) {
         Ok(outcome) => outcome,
-        Err(Trouble(index, error)) => {
+        Err(trouble) => {
+            // Those named before were read when this one could not be.
+            for (at, input) in inputs.iter().enumerate() {
+                input.leave_behind(trouble.compared, at < trouble.index, job.limit);
+            }
             stdout.write_all();
-            return said.trouble(&inputs[index].name, &error);
+            return said.trouble(&inputs[trouble.index].name, &trouble.error);
         }
     };
     inputs
         .iter()
-        .for_each(|i| i.leave_behind(outcome.compared, job.limit));
+        .for_each(|i| i.leave_behind(outcome.compared, true, job.limit));
     if let Some(finding) = outcome.finding {
         status = DIFFERENT;
         let names = [&inputs[0].name, &inputs[finding.other].name];

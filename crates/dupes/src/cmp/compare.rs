@@ -28,9 +28,15 @@ pub(super) enum What {
     End(usize),
 }
 
-/// The file with this index cannot be read.
+/// A file cannot be read.
 #[derive(Debug)]
-pub(super) struct Trouble(pub(super) usize, pub(super) io::Error);
+pub(super) struct Trouble {
+    /// Which one.
+    pub(super) index: usize,
+    /// How far all was compared before.
+    pub(super) compared: u64,
+    pub(super) error: io::Error,
+}
 
 /// How to compare.
 pub(super) struct Way<'a> {
@@ -63,7 +69,7 @@ pub(super) fn compare(inputs: &mut [Input], mut way: Way) -> Result<Outcome, Tro
     let mut active = inputs.len();
     if way.limit == 0 {
         for (at, input) in inputs.iter().enumerate() {
-            input.probe().map_err(|e| Trouble(at, e))?;
+            input.probe().map_err(|e| trouble(at, compared, e))?;
         }
     }
     while active > 1 && compared < way.limit {
@@ -77,13 +83,14 @@ pub(super) fn compare(inputs: &mut [Input], mut way: Way) -> Result<Outcome, Tro
             continue;
         }
         for (at, input) in inputs[..active].iter_mut().enumerate() {
-            input.fill(way.limit).map_err(|e| Trouble(at, e))?;
+            let filled = input.fill(way.limit);
+            filled.map_err(|e| trouble(at, compared, e))?;
         }
         let (first, others) = inputs.split_first_mut().expect("at least two files");
         let others = &mut others[..active - 1];
         if let Some((other, shorter)) = ended(first, others) {
             let (newlines, is_newline) = match way.count_lines {
-                true => count(&mut lines, first)?,
+                true => count(&mut lines, first, compared)?,
                 false => (0, false),
             };
             finding = Some(Finding {
@@ -116,7 +123,7 @@ pub(super) fn compare(inputs: &mut [Input], mut way: Way) -> Result<Outcome, Tro
                         if at > 0 {
                             lines_before.add(first.view(at));
                         }
-                        count(&mut lines_before, first)?
+                        count(&mut lines_before, first, compared)?
                     }
                     false => (0, false),
                 };
@@ -143,9 +150,17 @@ pub(super) fn compare(inputs: &mut [Input], mut way: Way) -> Result<Outcome, Tro
     Ok(Outcome { compared, finding })
 }
 
-fn count(lines: &mut Lines, first: &Input) -> Result<(u64, bool), Trouble> {
+fn count(lines: &mut Lines, first: &Input, compared: u64) -> Result<(u64, bool), Trouble> {
     let file = first.place().map(|(file, _, _)| file);
-    lines.count(file).map_err(|e| Trouble(0, e))
+    lines.count(file).map_err(|e| trouble(0, compared, e))
+}
+
+fn trouble(index: usize, compared: u64, error: io::Error) -> Trouble {
+    Trouble {
+        index,
+        compared,
+        error,
+    }
 }
 
 /// The index of the first file that has ended before the first one or goes on behind its end; and

@@ -270,13 +270,14 @@ impl Input {
     }
 
     /// Leaves a standard input that has positions behind the last block of 4096 bytes that had to be
-    /// read, as a tool that reads such blocks does: the next program goes on there.
-    pub(super) fn leave_behind(&self, compared: u64, limit: u64) {
+    /// read, as a tool that reads such blocks does: the next program goes on there. `is_read` says
+    /// whether the block behind `compared` was read.
+    pub(super) fn leave_behind(&self, compared: u64, is_read: bool, limit: u64) {
         let (Some(file), Some(start), Some(stat)) = (&self.file, self.start, &self.stat) else {
             return;
         };
         if self.is_stdin && self.is_random {
-            let mut seen = ((compared / 4096 + 1) * 4096).min(limit);
+            let mut seen = ((compared / 4096 + u64::from(is_read)) * 4096).min(limit);
             if self.is_regular() {
                 seen = seen.min((stat.st_size as u64).saturating_sub(start).max(compared));
             }
