@@ -1,4 +1,4 @@
-//! `cargo xtask lab radio`: raiserts in a machine with real serial ports, watched from outside.
+//! `cargo xtask lab radio`: raiserts and cqloop in a machine with real serial ports, watched from outside.
 //!
 //! A scenario is a script of tests/lab/radio/scenarios that runs in one boot of the guest. It says with
 //! `expect` what the lines of a port are to go through from there to the next mark; that is compared with
@@ -16,7 +16,6 @@ use crate::workspace::{Scratch, build_release_of, find_program, root};
 /// One boot of the guest.
 struct Scenario {
     script: &'static str,
-    argument: &'static str,
     /// Kernel modules beside those of the lab's devices.
     modules: &'static str,
     ports: &'static str,
@@ -25,22 +24,15 @@ struct Scenario {
 const fn scenario(script: &'static str) -> Scenario {
     Scenario {
         script,
-        argument: "",
-        modules: "",
-        ports: "1",
-    }
-}
-
-const fn kills(seed: &'static str) -> Scenario {
-    Scenario {
-        script: "kills",
-        argument: seed,
         modules: "",
         ports: "1",
     }
 }
 
 /// The list, in the order of its run: what is shortest comes first.
+/// How often the machine is booted for `kills`, each time with another seed.
+const KILLS: u32 = 10;
+
 const SCENARIOS: &[Scenario] = &[
     scenario("plateaus"),
     scenario("statuses"),
@@ -50,25 +42,17 @@ const SCENARIOS: &[Scenario] = &[
     scenario("terminal"),
     scenario("unplug"),
     scenario("sound"),
+    scenario("cqloop"),
     Scenario {
         script: "cm108",
-        argument: "",
         modules: "dummy_hcd libcomposite usb_f_hid usbhid hid-generic",
         ports: "1",
     },
-    kills("1"),
-    kills("2"),
-    kills("3"),
-    kills("4"),
-    kills("5"),
-    kills("6"),
-    kills("7"),
-    kills("8"),
-    kills("9"),
-    kills("10"),
+    scenario("kills"),
 ];
 
-/// Runs the scenarios whose script is named, or all. `--timeline DIR` reads the results of a run.sh.
+/// Runs the scenarios whose script is named, or all. `--timeline DIR` reads the results of a run.sh;
+/// `--seed N` kills at other times.
 pub(crate) fn run(arguments: &[OsString]) -> Result {
     if let [option, out] = arguments
         && option == "--timeline"
@@ -76,10 +60,15 @@ pub(crate) fn run(arguments: &[OsString]) -> Result {
         return Timeline::read(Path::new(out))?.write(Path::new(out));
     }
     let (mut keep, mut names) = (None, Vec::new());
+    let mut seed = 1;
     let mut words = arguments.iter().map(|word| word.to_string_lossy());
     while let Some(word) = words.next() {
         match &*word {
             "--keep" => keep = Some(PathBuf::from(&*words.next().ok_or("--keep: no folder")?)),
+            "--seed" => {
+                let number = words.next().and_then(|word| word.parse().ok());
+                seed = number.ok_or("--seed: no number")?;
+            }
             name if SCENARIOS.iter().any(|s| s.script == name) => names.push(name.to_owned()),
             other => return Err(format!("{other}: no such scenario")),
         }
@@ -96,23 +85,40 @@ pub(crate) fn run(arguments: &[OsString]) -> Result {
     }
     let scripts = root().join("tests/lab/radio");
     crate::workspace::run(&mut Command::new(scripts.join("build.sh")))?;
-    let binaries = build_release_of(&["raiserts"])?;
+    let binaries = build_release_of(&["raiserts", "cqloop"])?;
     let scratch = Scratch::new(&std::env::temp_dir(), "lab-radio")?;
-    let tone = scratch.path().join("tone.wav");
-    fs::write(&tone, wav(&tone_samples())).map_err(|e| format!("{}: {e}", tone.display()))?;
+    for (name, samples) in [
+        ("tone.wav", tone_samples()),
+        ("cq.wav", call_samples(2)),
+        ("long.wav", call_samples(10)),
+    ] {
+        let path = scratch.path().join(name);
+        fs::write(&path, wav(&samples)).map_err(|e| format!("{}: {e}", path.display()))?;
+    }
     let mut failures = 0;
     for scenario in SCENARIOS {
         if !names.is_empty() && !names.iter().any(|name| name == scenario.script) {
             continue;
         }
-        let name = format!("{}{}", scenario.script, scenario.argument);
-        let out = keep.as_deref().unwrap_or(scratch.path()).join(&name);
-        println!("{name}");
-        let findings = boot(scenario, &scripts, &binaries, &tone, &out)?;
-        for finding in &findings {
-            println!("  FAIL {finding}");
+        let arguments: Vec<String> = match scenario.script {
+            "kills" => (seed..seed + KILLS).map(|seed| seed.to_string()).collect(),
+            _ => vec![String::new()],
+        };
+        for argument in &arguments {
+            let name = format!("{}{argument}", scenario.script);
+            println!("{name}");
+            let lab = Lab {
+                scripts: &scripts,
+                binaries: &binaries,
+                files: scratch.path(),
+                out: &keep.as_deref().unwrap_or(scratch.path()).join(&name),
+            };
+            let findings = lab.boot(scenario, argument)?;
+            for finding in &findings {
+                println!("  FAIL {finding}");
+            }
+            failures += findings.len();
         }
-        failures += findings.len();
     }
     match failures {
         0 => Ok(()),
@@ -132,56 +138,116 @@ fn tone_samples() -> Vec<u8> {
         .collect()
 }
 
-/// Runs one scenario and returns what is wrong.
-fn boot(
-    scenario: &Scenario,
-    scripts: &Path,
-    binaries: &Path,
-    tone: &Path,
-    out: &Path,
-) -> Result<Vec<String>> {
-    let mut command = Command::new(scripts.join("run.sh"));
-    command.arg("-o").arg(out);
-    command.args(["-m", scenario.modules, "-n", scenario.ports]);
-    command.arg("-p").arg(binaries.join("raiserts"));
-    command.arg("-f").arg(tone);
-    command.arg(scripts.join("scenarios").join(scenario.script));
-    command.arg(scenario.argument);
-    let status = command
-        .status()
-        .map_err(|e| format!("run.sh: {e}"))?
-        .code()
-        .unwrap_or(125);
-    if matches!(status, 124 | 125) {
-        return Err(format!(
-            "{}: the lab has failed ({status})",
-            scenario.script
-        ));
-    }
-    let timeline = Timeline::read(out)?;
-    timeline.write(out)?;
-    let stdout = fs::read_to_string(out.join("stdout")).unwrap_or_default();
-    let mut findings: Vec<String> = Vec::new();
-    let (mut told, mut seen) = (0, 0);
-    for line in stdout.lines() {
-        match line.split_once(": ") {
-            Some(("ok", _)) => told += 1,
-            Some(("FAIL", what)) => findings.push(what.to_owned()),
-            _ => println!("  {line}"),
+/// Noise that does not repeat, begins and ends loudly.
+fn call_samples(seconds: u32) -> Vec<u8> {
+    let mut state = 0x1234_5678_u32;
+    let mut next = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        ((state >> 16) as i16 / 8) | 1 // never silent
+    };
+    (0..seconds * 2 * 48_000)
+        .flat_map(|_| next().to_le_bytes())
+        .collect()
+}
+
+/// Where things are for a boot.
+struct Lab<'a> {
+    scripts: &'a Path,
+    binaries: &'a Path,
+    files: &'a Path,
+    out: &'a Path,
+}
+
+impl Lab<'_> {
+    /// Runs one scenario and returns what is wrong.
+    fn boot(&self, scenario: &Scenario, argument: &str) -> Result<Vec<String>> {
+        let out = self.out;
+        let mut command = Command::new(self.scripts.join("run.sh"));
+        command.arg("-o").arg(out);
+        command.args(["-m", scenario.modules, "-n", scenario.ports]);
+        for program in ["raiserts", "cqloop"] {
+            command.arg("-p").arg(self.binaries.join(program));
         }
+        for file in ["tone.wav", "cq.wav", "long.wav"] {
+            command.arg("-f").arg(self.files.join(file));
+        }
+        command.arg(self.scripts.join("scenarios").join(scenario.script));
+        command.arg(argument);
+        let status = command
+            .status()
+            .map_err(|e| format!("run.sh: {e}"))?
+            .code()
+            .unwrap_or(125);
+        if matches!(status, 124 | 125) {
+            return Err(format!(
+                "{}: the lab has failed ({status})",
+                scenario.script
+            ));
+        }
+        let timeline = Timeline::read(out)?;
+        timeline.write(out)?;
+        let stdout = fs::read_to_string(out.join("stdout")).unwrap_or_default();
+        let mut findings: Vec<String> = Vec::new();
+        let (mut told, mut seen) = (0, 0);
+        for line in stdout.lines() {
+            match line.split_once(": ") {
+                Some(("ok", _)) => told += 1,
+                Some(("FAIL", what)) => findings.push(what.to_owned()),
+                _ => println!("  {line}"),
+            }
+        }
+        for expectation in expectations(&timeline) {
+            seen += 1;
+            findings.extend(expectation.finding(&timeline));
+        }
+        match scenario.script {
+            "sound" => findings.extend(sound_finding(&timeline)),
+            "cqloop" => findings.extend(call_findings(&timeline, &stdout)),
+            _ => {}
+        }
+        if status != 0 {
+            findings.push(format!("the script has ended with {status}"));
+        }
+        println!("  {told} answers right, {seen} timelines looked at");
+        Ok(findings)
     }
-    for expectation in expectations(&timeline) {
-        seen += 1;
-        findings.extend(expectation.finding(&timeline));
+}
+
+/// The call, bit for bit, as often as the script says in `calls: WHERE COUNT FRAMES`: one after the other,
+/// each so many frames of silence behind the one before it.
+fn call_findings(timeline: &Timeline, stdout: &str) -> Vec<String> {
+    let call = call_samples(2);
+    let is_call = |at: usize| timeline.samples.get(at..at + call.len()) == Some(&call[..]);
+    let is_silent = |range: std::ops::Range<usize>| {
+        let samples = timeline.samples.get(range);
+        samples.is_some_and(|samples| samples.iter().all(|byte| *byte == 0))
+    };
+    let mut findings = Vec::new();
+    let mut at = 0;
+    for line in stdout.lines() {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let ["calls:", place, count, frames] = words[..] else {
+            continue;
+        };
+        let number = |text: &str| text.parse::<usize>().unwrap_or(0);
+        let (count, gap) = (number(count), number(frames) * 4);
+        let Some(first) = (at..timeline.samples.len())
+            .step_by(4)
+            .find(|at| is_call(*at))
+        else {
+            findings.push(format!("no call is whole on {place}"));
+            continue;
+        };
+        let period = call.len() + gap;
+        for pass in 1..count {
+            let begin = first + pass * period;
+            if !is_call(begin) || !is_silent(begin - gap..begin) {
+                findings.push(format!("call {} is not in its place on {place}", pass + 1));
+            }
+        }
+        at = first + (count - 1) * period + call.len();
     }
-    if scenario.script == "sound" {
-        findings.extend(sound_finding(&timeline));
-    }
-    if status != 0 {
-        findings.push(format!("the script has ended with {status}"));
-    }
-    println!("  {told} answers right, {seen} timelines looked at");
-    Ok(findings)
+    findings
 }
 
 /// The tone, whole, for each time that the script has played it.

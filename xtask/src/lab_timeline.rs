@@ -19,6 +19,9 @@ const RATE: usize = 48_000;
 /// Packets further apart than this belong to two streams, in ms.
 const STREAM_GAP: f64 = 250.0;
 
+/// Silence of so many frames within a stream parts two sounds.
+const SOUND_GAP: usize = RATE / 5;
+
 /// What has happened, in ms since the script began.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Event {
@@ -76,8 +79,8 @@ impl Timeline {
                 ms,
                 what: What::Stream(on),
             }));
-            if let Some((from, to)) = stream.sound {
-                let ends = [(from, true), (to, false)];
+            for (from, to) in &stream.sounds {
+                let ends = [(*from, true), (*to, false)];
                 events.extend(ends.map(|(ms, on)| Event {
                     ms,
                     what: What::Sound(on),
@@ -274,8 +277,10 @@ struct Stream {
     start: f64,
     end: f64,
     bytes: usize,
-    /// The first and the last packet that is not silence.
-    sound: Option<(f64, f64)>,
+    /// The first and the last packet of each sound.
+    sounds: Vec<(f64, f64)>,
+    /// Bytes of silence since the last sound.
+    silence: usize,
 }
 
 fn streams(packets: &[Packet<'_>]) -> Vec<Stream> {
@@ -289,16 +294,22 @@ fn streams(packets: &[Packet<'_>]) -> Vec<Stream> {
                 start: packet.ms,
                 end: packet.ms,
                 bytes: 0,
-                sound: None,
+                sounds: Vec::new(),
+                silence: 0,
             });
         }
         let stream = streams.last_mut().expect("one was pushed");
         stream.end = packet.ms;
         stream.bytes += packet.data.len();
-        if packet.data.iter().any(|byte| *byte != 0) {
-            let from = stream.sound.map_or(packet.ms, |(from, _)| from);
-            stream.sound = Some((from, packet.ms));
+        if packet.data.iter().all(|byte| *byte == 0) {
+            stream.silence += packet.data.len();
+            continue;
         }
+        match stream.sounds.last_mut() {
+            Some((_, to)) if stream.silence < SOUND_GAP * FRAME => *to = packet.ms,
+            _ => stream.sounds.push((packet.ms, packet.ms)),
+        }
+        stream.silence = 0;
     }
     streams
 }
@@ -360,7 +371,7 @@ nonsense
         let streams = streams(&packets);
         assert_eq!(streams.len(), 2);
         assert_eq!(streams[0].bytes, 12);
-        assert_eq!(streams[0].sound, Some((5001.0, 5001.0)));
-        assert_eq!((streams[1].start, streams[1].sound), (5900.0, None));
+        assert_eq!(streams[0].sounds, [(5001.0, 5001.0)]);
+        assert_eq!((streams[1].start, streams[1].sounds.len()), (5900.0, 0));
     }
 }
