@@ -19,8 +19,10 @@ use crate::message::{Format, Sound, TONE_BAND};
 
 /// How much sound lies ahead of the card.
 const BUFFER: Duration = Duration::from_secs(1);
-/// How finely the card should tell where it is.
+/// How finely the card should tell where it is. A sound server tells that between its periods too, and
+/// each of them costs it and us a message.
 const PERIOD: Duration = Duration::from_millis(20);
+const PERIOD_OF_SERVER: Duration = Duration::from_millis(100);
 
 /// The device that is used when none is named.
 pub(crate) fn default_name() -> String {
@@ -142,14 +144,18 @@ impl Card {
         let wide = std::ffi::CString::new(name)
             .map_err(|_| Error::unfit(Path::new(name), "not the name of a device"))?;
         let pcm = PCM::open(&wide, Direction::Playback, true).map_err(at("open for playing"))?;
-        let (sound, buffer) = set_up(&pcm, wish).map_err(|trouble| match trouble {
-            Setting::Refused(error) => at("set up")(error),
-            Setting::Unfit(why) => Error::unfit(Path::new(name), why),
-        })?;
         // `null` is no card either, but takes everything at once.
         let is_server = pcm
             .info()
             .is_ok_and(|info| info.get_card() < 0 && info.get_id() != Ok("null"));
+        let period = match is_server {
+            true => PERIOD_OF_SERVER,
+            false => PERIOD,
+        };
+        let (sound, buffer) = set_up(&pcm, wish, period).map_err(|trouble| match trouble {
+            Setting::Refused(error) => at("set up")(error),
+            Setting::Unfit(why) => Error::unfit(Path::new(name), why),
+        })?;
         Ok(Card {
             pcm,
             is_server,
@@ -229,7 +235,7 @@ impl From<alsa::Error> for Setting {
     }
 }
 
-fn set_up(pcm: &PCM, wish: &Wish) -> Result<(Sound, u64), Setting> {
+fn set_up(pcm: &PCM, wish: &Wish, period: Duration) -> Result<(Sound, u64), Setting> {
     let hw = HwParams::any(pcm)?;
     hw.set_rate_resample(false)?;
     hw.set_access(Access::RWInterleaved)?;
@@ -256,7 +262,7 @@ fn set_up(pcm: &PCM, wish: &Wish) -> Result<(Sound, u64), Setting> {
     };
     hw.set_rate(rate, ValueOr::Nearest)?;
     hw.set_buffer_time_near(BUFFER.as_micros() as u32, ValueOr::Nearest)?;
-    hw.set_period_time_near(PERIOD.as_micros() as u32, ValueOr::Nearest)?;
+    hw.set_period_time_near(period.as_micros() as u32, ValueOr::Nearest)?;
     pcm.hw_params(&hw)?;
     let buffer = hw.get_buffer_size()?;
 
