@@ -1113,7 +1113,9 @@ fn a_run_that_was_stopped_recovers() {
     // On a busy machine there may be more of them.
     let times = log.matches("interrupted").count();
     assert!(times >= 1, "{log}");
-    assert_eq!(log.matches(" begin pass=1 ").count(), times + 1, "{log}");
+    // One in the silence at the begin cuts no pass off.
+    let begins = log.matches(" begin pass=1 ").count();
+    assert!((2..=times + 1).contains(&begins), "{log}");
     assert!(log.contains(&format!("passes=1 xruns={times}")), "{log}");
 }
 
