@@ -74,6 +74,7 @@ impl Desk {
             .env("LC_ALL", "C")
             .env("TZ", "UTC0")
             .env("HOME", self.dir.path())
+            .env("TMPDIR", self.dir.path()) // PulseAudio's library leaves a folder there
             .env("XDG_CONFIG_HOME", self.dir.path());
         command
     }
@@ -997,6 +998,7 @@ impl Pulse {
         command
             .env("PULSE_RUNTIME_PATH", runtime)
             .env("HOME", runtime)
+            .env("TMPDIR", runtime)
             .env_remove("PULSE_SERVER")
     }
 
