@@ -52,6 +52,10 @@ pub(crate) struct Headers<'a> {
 }
 
 const WINDOW: usize = 32 << 10;
+/// Headers farther apart than this are read one by one.
+const NEAR: u64 = 16 << 10;
+/// Enough for a header with a name and extra fields of usual length.
+const LEAST: usize = 512;
 
 impl<'a> Headers<'a> {
     pub(crate) fn new(archive: &'a Archive) -> Headers<'a> {
@@ -66,7 +70,12 @@ impl<'a> Headers<'a> {
     fn bytes(&mut self, at: u64, len: usize) -> io::Result<&[u8]> {
         let end = self.start + self.window.len() as u64;
         if at < self.start || at.saturating_add(len as u64) > end {
-            self.window.resize(WINDOW.max(len), 0);
+            let window = if at.abs_diff(end) < NEAR {
+                WINDOW
+            } else {
+                LEAST
+            };
+            self.window.resize(window.max(len), 0);
             let read = self.archive.read_at(&mut self.window, at)?;
             self.window.truncate(read);
             self.start = at;
