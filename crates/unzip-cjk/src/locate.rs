@@ -1,5 +1,8 @@
 //! The local header of an entry: where it is, and whether it says what the directory says.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+
 use crate::archive::BLOCK;
 use crate::directory::{Entry, FLAG_ENCRYPTED, FLAG_UTF8, STORED};
 use crate::local::{Local, Missing};
@@ -135,18 +138,14 @@ impl Run<'_, '_> {
         let says = |size: u64, packed: u64, crc: u32| {
             format!("{size} bytes ({packed} compressed), CRC {crc:08x}")
         };
-        let local_says = says(local.size, local.packed, local.crc);
+        let header_says = says(local.size, local.packed, local.crc);
         let directory_says = says(entry.size, entry.packed, entry.crc);
-        if local_says != directory_says {
-            steps.push(Step::Err(text!(
-                name,
-                ":  mismatching \"local\" header: ",
-                local_says,
-                "\n         not ",
-                directory_says,
-                ",\n         continuing with \"local\" version\n"
+        if header_says != directory_says {
+            // Info-ZIP does not look at this, so neither stream nor status of its change.
+            let name = cli::diag::name(OsStr::from_bytes(&entry.name));
+            steps.push(Step::Note(format!(
+                "{name}: its header says {header_says}, and the directory {directory_says}; the header counts"
             )));
-            steps.push(Step::Raise(status::WARNING));
         }
         local.flags = (local.flags & !FLAG_ENCRYPTED) | (entry.flags & FLAG_ENCRYPTED);
         if local.method == STORED {

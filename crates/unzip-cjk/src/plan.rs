@@ -36,6 +36,8 @@ pub(crate) enum Step {
     Err(Vec<u8>),
     /// At the start of a line.
     ErrLine(Vec<u8>),
+    /// A diagnostic of our own.
+    Note(String),
     /// The status is at least this.
     Raise(Status),
     /// The status is this.

@@ -6,7 +6,7 @@ use crate::directory::STORED;
 use crate::job::{Done, Inode, Job, Outcome};
 use crate::plan::{Run, Slot, Step, Task};
 use crate::say::{padded, shown, text};
-use crate::status;
+use crate::{TOOL, status};
 use crate::{ask, extra, method};
 
 impl<'r> Run<'r, '_> {
@@ -15,6 +15,10 @@ impl<'r> Run<'r, '_> {
             Step::Out(text) => self.say.out(text),
             Step::Err(text) => self.say.err(text),
             Step::ErrLine(text) => self.say.err_line(text),
+            Step::Note(text) => {
+                self.say.flush();
+                cli::diag::report(TOOL, text);
+            }
             Step::Raise(status) => self.status = self.status.max(status),
             Step::Set(status) => self.status = status,
         }
