@@ -20,25 +20,27 @@ pub(crate) enum Field<'a> {
     Warning(&'static str),
 }
 
-/// Looks for the field. `name` is what its checksum is of.
+/// Looks for the field. `name` is what its checksum is of. Of several the last one counts, if none is
+/// wrong.
 pub(crate) fn field<'a>(extra: &'a [u8], name: &'a [u8]) -> Field<'a> {
-    let Some(data) = extra::block(extra, UNICODE_PATH) else {
-        return Field::Nothing;
-    };
-    let (Some(version), Some(crc)) = (data.first(), data.get(1..5)) else {
-        return Field::Nothing;
-    };
-    if *version > 1 {
-        return Field::Warning("\nwarning:  Unicode Path version > 1\n");
+    let mut found = Field::Nothing;
+    for (_, data) in extra::blocks(extra).filter(|(id, _)| *id == UNICODE_PATH) {
+        let (Some(version), Some(crc)) = (data.first(), data.get(1..5)) else {
+            continue;
+        };
+        if *version > 1 {
+            return Field::Warning("\nwarning:  Unicode Path version > 1\n");
+        }
+        if u32_at(crc, 0) != crc32fast::hash(name) {
+            return Field::Warning("\nwarning:  Unicode Path checksum invalid\n");
+        }
+        found = match &data[5..] {
+            // The name itself is in UTF-8.
+            [] => Field::Path(name),
+            path => Field::Path(path),
+        };
     }
-    if u32_at(crc, 0) != crc32fast::hash(name) {
-        return Field::Warning("\nwarning:  Unicode Path checksum invalid\n");
-    }
-    match &data[5..] {
-        // The name itself is in UTF-8.
-        [] => Field::Path(name),
-        path => Field::Path(path),
-    }
+    found
 }
 
 /// Warns of a field that does not fit its entry.
@@ -79,5 +81,7 @@ mod tests {
         assert!(matches!(field(&make(1, 0, b"p"), b"n"), Field::Warning(_)));
         assert_eq!(field(b"up\x01\x00\x01", b"n"), Field::Nothing);
         assert_eq!(resolved(&make(1, crc, b"p"), b"n", true), b"n");
+        let two = [make(1, crc, b"p"), make(1, crc, b"q")].concat();
+        assert_eq!(field(&two, b"n"), Field::Path(b"q"));
     }
 }
