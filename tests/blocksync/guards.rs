@@ -192,3 +192,33 @@ fn a_read_only_device_is_not_written() {
         "untouched"
     );
 }
+
+#[test]
+fn two_runs_do_not_write_to_one_file() {
+    let dir = Dir::new();
+    let (source, destination) = pair(&dir, 2 * M);
+    let before = fs::read(&destination).unwrap();
+    let file = File::open(&destination).unwrap();
+    let lock = nix::fcntl::Flock::lock(file, nix::fcntl::FlockArg::LockExclusiveNonblock).unwrap();
+    dir.run(&["source", "host:destination"])
+        .exits(7)
+        .says("blocksync: the other side: destination: in use");
+    dir.run(&["-n", "source", "host:destination"]).exits(1);
+    assert!(fs::read(&destination).unwrap() == before, "untouched");
+    // One that ends soon is waited for.
+    let child = spawn(dir.tool().args(["-q", "source", "./destination"]));
+    drop(lock);
+    let ran: Ran = child.wait_with_output().unwrap().into();
+    ran.exits(0).says_nothing();
+    assert_equal(&source, &destination);
+    let first = spawn(dir.tool().args(["-q", "source", "host:destination"]));
+    let second = spawn(dir.tool().args(["-q", "source", "host:destination"]));
+    for child in [first, second] {
+        let ran: Ran = child.wait_with_output().unwrap().into();
+        ran.exits(0).says_nothing();
+    }
+    let file = File::open(&destination).unwrap();
+    let _lock = nix::fcntl::Flock::lock(file, nix::fcntl::FlockArg::LockExclusiveNonblock).unwrap();
+    dir.run(&["-q", "--force-held", "source", "./destination"])
+        .exits(0);
+}

@@ -50,6 +50,57 @@ fn names_of_any_bytes() {
 }
 
 #[test]
+fn a_path_below_home() {
+    let dir = Dir::new();
+    let (source, destination) = pair(&dir, M);
+    let home = format!(
+        "shift\nHOME='{}' exec sh -c \"$*\"\n",
+        dir.0.path().display()
+    );
+    fs::create_dir(dir.path("~")).unwrap();
+    let literal = dir.bytes("~/destination", &fs::read(&source).unwrap());
+    edit(&literal, 0, b"?");
+    dir.script("rsh", &format!("cd /\n{home}"));
+    dir.run(&["source", "host:~/destination"])
+        .prints("same: 0, diff: 1, 1/1");
+    assert_equal(&source, &destination);
+    // Here it is the shell's business, and a name there can be told apart from it.
+    dir.script("rsh", &format!("cd '{}'\n{home}", dir.0.path().display()));
+    dir.run(&["source", "host:./~/destination"])
+        .prints("same: 0, diff: 1, 1/1");
+    assert_equal(&source, &literal);
+}
+
+#[test]
+fn addresses_in_brackets_and_words_in_quotes() {
+    let dir = Dir::new();
+    let (source, destination) = pair(&dir, M);
+    dir.script(
+        "rsh",
+        "printf '%s|' \"$1\" \"$2\" >said\nshift 2\nexec sh -c \"$*\"\n",
+    );
+    for (operand, host) in [
+        ("[::1]:destination", "::1"),
+        ("me@[fe80::1%eth0]:destination", "me@fe80::1%eth0"),
+        ("[host]:destination", "host"),
+    ] {
+        edit(&destination, 5, b"?");
+        let mut tool = tool();
+        tool.current_dir(dir.0.path())
+            .args(["--rsh=sh rsh 'two words'", "source", operand])
+            .arg(format!("--remote-command={BINARY}"));
+        run(&mut tool).exits(0);
+        assert_equal(&source, &destination);
+        assert_eq!(dir.text("said"), format!("two words|{host}|"));
+    }
+    run(tool()
+        .current_dir(dir.0.path())
+        .args(["--rsh=ssh 'x", "source", "host:x"]))
+    .exits(2)
+    .says("blocksync: --rsh: a quote without its end");
+}
+
+#[test]
 fn a_login_shell_that_talks_is_told() {
     let dir = Dir::new();
     let (_, destination) = pair(&dir, M);

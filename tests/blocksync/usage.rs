@@ -65,6 +65,7 @@ fn what_cannot_be_opened() {
     let dir = Dir::new();
     dir.file("disk", M, &[]);
     symlink("nowhere", dir.path("dangling")).unwrap();
+    nix::unistd::mkfifo(&dir.path("fifo"), nix::sys::stat::Mode::S_IRWXU).unwrap();
     let noent = "No such file or directory";
     for (source, destination, why) in [
         ("missing", "./disk", format!("missing: {noent}")),
@@ -90,6 +91,16 @@ fn what_cannot_be_opened() {
             "disk",
             "/dev/full",
             "/dev/full: neither a file nor a block device".to_owned(),
+        ),
+        (
+            "fifo",
+            "./disk",
+            "fifo: neither a file nor a block device".to_owned(),
+        ),
+        (
+            "disk",
+            "./fifo",
+            "./fifo: neither a file nor a block device".to_owned(),
         ),
         (
             ".",

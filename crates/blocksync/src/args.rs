@@ -6,7 +6,7 @@ use crate::object::SizeRule;
 use cli::progress;
 use lexopt::prelude::*;
 use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -284,31 +284,39 @@ fn places(sync: &mut Args, operands: Vec<OsString>) -> Result<(), String> {
 }
 
 /// An operand with a colon before any slash is at another host, as ssh's and rsync's are. So is
-/// (with `bare_host`) a word without slashes that is no file here.
+/// (with `bare_host`) a word without slashes that is no file here. An address of IPv6 is in brackets.
 fn place(operand: &OsStr, bare_host: bool) -> Result<Place, String> {
     let bytes = operand.as_bytes();
     let first_slash = bytes.iter().position(|b| *b == b'/').unwrap_or(bytes.len());
-    let (host, path) = match bytes[..first_slash].iter().position(|b| *b == b':') {
-        Some(colon) => {
-            let path = OsStr::from_bytes(&bytes[colon + 1..]);
-            (
-                &bytes[..colon],
-                Some(PathBuf::from(path)).filter(|p| !p.as_os_str().is_empty()),
-            )
-        }
-        None if bare_host && first_slash == bytes.len() && !Path::new(operand).exists() => {
-            (bytes, None)
-        }
-        None => return Ok(Place::Local(operand.into())),
+    let is_bare = || bare_host && first_slash == bytes.len() && !Path::new(operand).exists();
+    let head = &bytes[..first_slash];
+    let (host, path) = match bracketed(head) {
+        Some((host, end)) if head.get(end) == Some(&b':') => (host, Some(&bytes[end + 1..])),
+        Some((host, end)) if end == bytes.len() && is_bare() => (host, None),
+        _ => match head.iter().position(|b| *b == b':') {
+            Some(colon) => (bytes[..colon].to_vec(), Some(&bytes[colon + 1..])),
+            None if is_bare() => (bytes.to_vec(), None),
+            None => return Ok(Place::Local(operand.into())),
+        },
     };
     // It would be an option to the transport.
     if host.is_empty() || host.starts_with(b"-") {
         return Err(format!("{}: not a host", cli::diag::name(operand)));
     }
+    let path = path.filter(|path| !path.is_empty());
     Ok(Place::Remote(Remote {
-        host: OsStr::from_bytes(host).to_owned(),
-        path,
+        host: OsString::from_vec(host),
+        path: path.map(|path| PathBuf::from(OsStr::from_bytes(path))),
     }))
+}
+
+/// `[user@]HOST` of what begins with `[user@][HOST]`, and where that ends.
+fn bracketed(bytes: &[u8]) -> Option<(Vec<u8>, usize)> {
+    let start = bytes.iter().position(|b| *b == b'[')?;
+    let end = start + bytes[start..].iter().position(|b| *b == b']')?;
+    let (user, host) = (&bytes[..start], &bytes[start + 1..end]);
+    let is_user = user.is_empty() || (user.ends_with(b"@") && !user.contains(&b':'));
+    (is_user && !host.is_empty()).then(|| ([user, host].concat(), end + 1))
 }
 
 fn parse_size(value: &OsStr) -> Result<u64, String> {
@@ -343,6 +351,10 @@ mod tests {
             ("h:/dev/a", remote("h", Some("/dev/a")), local("/dev/a")),
             ("h:/dev/a b", remote("h", Some("/dev/a")), local("b")),
             ("a ./b:c", local("a"), local("./b:c")),
+            ("a [fe80::1]:/b", local("a"), remote("fe80::1", Some("/b"))),
+            ("a u@[::1]:b:c", local("a"), remote("u@::1", Some("b:c"))),
+            ("/a u@[::1]", local("/a"), remote("u@::1", None)),
+            ("/a x[1]:b", local("/a"), remote("x[1]", Some("b"))),
             ("a /tmp", local("a"), local("/tmp")),
         ] {
             let args = sync(line).unwrap();

@@ -16,9 +16,11 @@ use crate::source::Counts;
 use crate::state::{About, State};
 use crate::{Error, TOOL};
 use cli::progress::Mode;
+use nix::fcntl::OFlag;
 use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
@@ -380,7 +382,10 @@ fn outcome(link: &Link, layout: &Layout, ended: Ended) -> Outcome {
 
 /// Refuses two names of the same bytes, through links, loop devices, partitions or mapped devices.
 fn refuse_overlap(source: &Path, destination: &Path) -> Result<(), Error> {
-    let open = |path: &Path| File::open(path).map_err(|e| Error::usage(path, &e));
+    // A FIFO would wait for its other end. What is no file and no device is refused later.
+    let mut options = File::options();
+    options.read(true).custom_flags(OFlag::O_NONBLOCK.bits());
+    let open = |path: &Path| options.open(path).map_err(|e| Error::usage(path, &e));
     let (a, b) = (open(source)?, open(destination)?);
     if blkcore::overlaps(&a, &b).map_err(|e| Error::usage(destination, &e))? {
         let name = cli::diag::name(destination);

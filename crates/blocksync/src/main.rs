@@ -84,8 +84,11 @@ fn sync(mut args: Args) -> Result<ExitCode, Error> {
     };
     let mut outcome = client::run(&args, next(), state.as_mut(), &mut pass);
     for attempt in 0..args.retry {
-        let Err(Error::Connection(why)) = &outcome else {
-            break;
+        let why = match &outcome {
+            Err(Error::Connection(why)) => why,
+            // The server of the connection before may not have heard that it broke.
+            Err(Error::Remote { status: 7, text }) if attempt > 0 => text,
+            _ => break,
         };
         cli::diag::report(TOOL, format_args!("{why}; connecting again"));
         wait(Duration::from_secs(1 << attempt.min(5)))?;

@@ -6,13 +6,15 @@ use crate::layout::{Layout, PAGE};
 use crate::message::Forced;
 use crate::source::Wanted;
 use blkcore::{AlignedBuffer, At, Busy, Clearer, Description, Extent, Kind};
-use nix::fcntl::OFlag;
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg, OFlag};
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
 /// Zeros inside of written data shorter than this are written as they are on a block device: each
 /// range to clear there is a request of its own.
@@ -242,6 +244,8 @@ impl Reader {
 pub(crate) struct Writer {
     path: PathBuf,
     file: File,
+    /// Of a file; a device is opened exclusively.
+    _lock: Option<Flock<File>>,
     clearer: Clearer,
     kind: Kind,
 }
@@ -281,6 +285,44 @@ impl SizeRule {
     }
 }
 
+/// How long a destination may be in use by another run: that of a connection that broke may not have
+/// heard of it yet.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Tries again for a while what fails because something is in use.
+fn patiently<T>(mut open: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        match open() {
+            Err(e) if is_busy(&e) && Instant::now() < until => {
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            done => return done,
+        }
+    }
+}
+
+fn is_busy(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::ResourceBusy
+}
+
+fn in_use(path: &Path) -> Error {
+    let path = cli::diag::name(path);
+    Error::Refused(format!("{path}: in use"))
+}
+
+/// Keeps other runs from the file; `None` where there are no locks.
+fn lock(file: &File) -> io::Result<Option<Flock<File>>> {
+    patiently(|| {
+        let locked = Flock::lock(file.try_clone()?, FlockArg::LockExclusiveNonblock);
+        match locked {
+            Ok(lock) => Ok(Some(lock)),
+            Err((_, Errno::EWOULDBLOCK)) => Err(io::ErrorKind::ResourceBusy.into()),
+            Err(_) => Ok(None),
+        }
+    })
+}
+
 impl Writer {
     /// Opens an existing file or block device to be written, having asked the guards that are on.
     pub(crate) fn open(named: &Named, forced: Forced) -> Result<Writer, Error> {
@@ -289,29 +331,37 @@ impl Writer {
         let mut options = OpenOptions::new();
         options.read(true).write(true);
         let file = match blkcore::open_exclusive(&door, &mut options) {
-            Err(e) if e.kind() == io::ErrorKind::ResourceBusy => {
+            Err(e) if is_busy(&e) => {
                 let users = File::open(&door).and_then(|file| blkcore::users(&file));
                 let users = users.map_err(fail)?;
                 refuse_users(path, &users, forced)?;
                 if users.is_empty() && !forced.held {
-                    let path = cli::diag::name(path);
-                    return Err(Error::Refused(format!("{path}: in use")));
+                    patiently(|| blkcore::open_exclusive(&door, &mut options))
+                } else {
+                    options.custom_flags(0).open(&door)
                 }
-                options.custom_flags(0).open(&door)
             }
             file => file,
         };
-        let file = file.map_err(fail)?;
+        let file = match file {
+            Err(e) if is_busy(&e) => return Err(in_use(path)),
+            file => file.map_err(fail)?,
+        };
         let description = blkcore::describe(&file).map_err(fail)?;
         if description.read_only {
             let path = cli::diag::name(path);
             return Err(Error::Refused(format!("{path}: read-only")));
         }
         refuse_users(path, &blkcore::users(&file).map_err(fail)?, forced)?;
+        let lock = match description.kind {
+            Kind::File if !forced.held => lock(&file).map_err(|_| in_use(path))?,
+            _ => None,
+        };
         let clearer = Clearer::new(&description);
         Ok(Writer {
             path: path.to_owned(),
             file,
+            _lock: lock,
             clearer,
             kind: description.kind,
         })

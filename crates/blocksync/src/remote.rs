@@ -30,14 +30,10 @@ impl Connection {
         segment: u64,
         timeout: Duration,
     ) -> Result<(Connection, ChildStdout, ChildStdin), Error> {
-        let mut words = rsh
-            .as_bytes()
-            .split(|b| *b == b' ')
-            .filter(|word| !word.is_empty());
-        let program = words
-            .next()
+        let words = words(rsh.as_bytes()).map_err(|why| Error::Usage(format!("--rsh: {why}")))?;
+        let (program, words) = words
+            .split_first()
             .ok_or_else(|| Error::Usage("--rsh: empty".to_owned()))?;
-        let program = OsStr::from_bytes(program);
         let mut line = remote_command.to_os_string();
         line.push(" server ");
         let mut options = format!("-b {segment}");
@@ -54,10 +50,7 @@ impl Connection {
             line.push(format!(" {options}"));
         }
         let mut command = Command::new(program);
-        command
-            .args(words.map(OsStr::from_bytes))
-            .arg(&remote.host)
-            .arg(line);
+        command.args(words).arg(&remote.host).arg(line);
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let name = cli::diag::name(program).to_string();
         let broken = |e| Error::Connection(format!("{name}: {}", cli::diag::system_text(&e)));
@@ -120,6 +113,29 @@ fn spawn(command: &mut Command) -> io::Result<Child> {
     })
 }
 
+/// Words between blanks; what is in quotes, of either kind, is kept together.
+fn words(line: &[u8]) -> Result<Vec<OsString>, &'static str> {
+    let mut words = Vec::new();
+    let mut word: Option<Vec<u8>> = None;
+    let mut quote = None;
+    for byte in line.iter().copied() {
+        match (quote, byte) {
+            (Some(open), _) if open == byte => quote = None,
+            (None, b'\'' | b'"') => {
+                quote = Some(byte);
+                word.get_or_insert_default();
+            }
+            (None, b' ' | b'\t' | b'\n') => words.extend(word.take()),
+            _ => word.get_or_insert_default().push(byte),
+        }
+    }
+    words.extend(word);
+    match quote {
+        Some(_) => Err("a quote without its end"),
+        None => Ok(words.into_iter().map(OsString::from_vec).collect()),
+    }
+}
+
 /// A word as the remote shell takes it, whatever is in it.
 fn quoted(word: &OsStr) -> OsString {
     let mut out = vec![b'\''];
@@ -136,6 +152,22 @@ fn quoted(word: &OsStr) -> OsString {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_in_quotes_is_one_word() {
+        let of = |line: &str| words(line.as_bytes()).map(|words| words.join(OsStr::new("|")));
+        for (line, want) in [
+            ("ssh -p 22", "ssh|-p|22"),
+            ("  ssh   -v ", "ssh|-v"),
+            ("ssh -o 'A B' -o \"C 'D'\"", "ssh|-o|A B|-o|C 'D'"),
+            ("ssh -oProxyCommand='x y'z ''", "ssh|-oProxyCommand=x yz|"),
+            ("", ""),
+            (r"a\ b", r"a\|b"),
+        ] {
+            assert_eq!(of(line).unwrap(), OsStr::new(want), "{line}");
+        }
+        assert!(of("ssh 'x").is_err() && of("ssh \"").is_err());
+    }
 
     #[test]
     fn a_shell_gives_back_what_was_quoted() {

@@ -17,7 +17,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 /// Segments that are taken: powers of two from 64 KiB to 16 MiB.
@@ -68,7 +68,7 @@ pub(crate) fn serve(link: &mut Link, args: &ServerArgs) -> Result<(), Error> {
     }
     let path = Path::new(OsStr::from_bytes(&open.path));
     args.admit(path, &open)?;
-    let named = Named::open(path)?;
+    let named = Named::open(&below_home(path))?;
     args.admit_real(&named)?;
     let live = Live::start(Mode::Off);
     let segment = u64::from(open.segment);
@@ -248,6 +248,16 @@ fn is_device_name(path: &Path, real: &Path) -> bool {
         path.starts_with("/dev") && !is_open
     };
     is_of_root(path) && is_of_root(real)
+}
+
+/// `~/NAME` as a shell would take it. The client puts its path into quotes, so that no shell takes
+/// anything else in it for its own.
+fn below_home(path: &Path) -> PathBuf {
+    let home = std::env::var_os("HOME").filter(|home| !home.is_empty());
+    match (path.strip_prefix("~"), home) {
+        (Ok(rest), Some(home)) => Path::new(&home).join(rest),
+        _ => path.to_owned(),
+    }
 }
 
 /// Whether a path has the form of a pattern: `*` stands for any bytes but `/`, `?` for one.
