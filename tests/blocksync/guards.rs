@@ -194,6 +194,32 @@ fn a_read_only_device_is_not_written() {
 }
 
 #[test]
+fn a_read_only_file_system_is_not_written() {
+    let test = "a_read_only_file_system_is_not_written";
+    if !can(test, true, &["mount", "umount"]) {
+        return;
+    }
+    let dir = Dir::new();
+    dir.file("source", M, &[(0, M, 1)]);
+    let point = dir.path("point");
+    fs::create_dir(&point).unwrap();
+    let ran = run(command("mount").args(["-t", "tmpfs", "none"]).arg(&point));
+    if ran.code != 0 {
+        return skipped(test, "mount is not permitted");
+    }
+    let mounted = Mounted(point.clone());
+    let copy = dir.file("point/copy", M, &[]);
+    must("mount", ["-o", "remount,ro", point.to_str().unwrap()]);
+    dir.run(&["source", "host:point/copy"])
+        .exits(7)
+        .says("blocksync: the other side: point/copy: read-only");
+    dir.run(&["-n", "source", "./point/copy"]).exits(1);
+    dir.run(&["-q", "point/copy", "./source"]).exits(0);
+    assert!(fs::read(&copy).unwrap() == vec![0; M as usize], "untouched");
+    drop(mounted);
+}
+
+#[test]
 fn two_runs_do_not_write_to_one_file() {
     let dir = Dir::new();
     let (source, destination) = pair(&dir, 2 * M);

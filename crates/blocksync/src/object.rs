@@ -345,6 +345,10 @@ impl Writer {
         };
         let file = match file {
             Err(e) if is_busy(&e) => return Err(in_use(path)),
+            Err(e) if e.kind() == io::ErrorKind::ReadOnlyFilesystem => {
+                let path = cli::diag::name(path);
+                return Err(Error::Refused(format!("{path}: read-only")));
+            }
             file => file.map_err(fail)?,
         };
         let description = blkcore::describe(&file).map_err(fail)?;
