@@ -90,7 +90,7 @@ fn note(text: String) {
 pub(crate) fn run(
     args: &Args,
     mode: Mode,
-    mut state: Option<&mut State>,
+    state: Option<&mut State>,
     pass: &mut dyn FnMut(&Outcome) -> Result<(), Error>,
 ) -> Result<Outcome, Error> {
     let (role, own, other, remote) = match (&args.source, &args.destination) {
@@ -125,28 +125,9 @@ pub(crate) fn run(
         side.segment,
         args.timeout,
     )?;
-    let mut link = Link::new(input, output, args.timeout);
-    let done = talk(
-        &mut link,
-        args,
-        mode,
-        &side,
-        &other,
-        state.as_deref_mut(),
-        pass,
-    );
-    let done = keep(done, state);
-    let ended = match &done {
-        Ok(_) => {
-            link.close();
-            Ok(())
-        }
-        Err(error) => {
-            link.fail(error);
-            Err(error.clone())
-        }
-    };
-    connection.finish(ended)?;
+    let link = Link::new(input, output, args.timeout);
+    let done = converse(link, args, mode, &side, &other, state, pass);
+    connection.finish(done.as_ref().map(|_| ()).map_err(Error::clone))?;
     done
 }
 
@@ -156,7 +137,7 @@ fn run_here(
     mode: Mode,
     own: &Path,
     other: &Path,
-    mut state: Option<&mut State>,
+    state: Option<&mut State>,
     pass: &mut dyn FnMut(&Outcome) -> Result<(), Error>,
 ) -> Result<Outcome, Error> {
     let broken = |e: std::io::Error| Error::lost(&e);
@@ -183,21 +164,8 @@ fn run_here(
         }
     });
     let (input, output) = ends(here).map_err(broken)?;
-    let mut link = Link::new(input, output, args.timeout);
-    let done = talk(
-        &mut link,
-        args,
-        mode,
-        &side,
-        other,
-        state.as_deref_mut(),
-        pass,
-    );
-    let done = keep(done, state);
-    match &done {
-        Ok(_) => link.close(),
-        Err(error) => link.fail(error),
-    }
+    let link = Link::new(input, output, args.timeout);
+    let done = converse(link, args, mode, &side, other, state, pass);
     let _ = server.join();
     // There is no other side: its errors are ours.
     done.map_err(|error| match error {
@@ -227,6 +195,33 @@ impl Side {
             segment,
         })
     }
+}
+
+/// The session over this link, from the greeting to the last word.
+fn converse(
+    mut link: Link,
+    args: &Args,
+    mode: Mode,
+    side: &Side,
+    other: &Path,
+    mut state: Option<&mut State>,
+    pass: &mut dyn FnMut(&Outcome) -> Result<(), Error>,
+) -> Result<Outcome, Error> {
+    let done = talk(
+        &mut link,
+        args,
+        mode,
+        side,
+        other,
+        state.as_deref_mut(),
+        pass,
+    );
+    let done = keep(done, state);
+    match &done {
+        Ok(_) => link.close(),
+        Err(error) => link.fail(error),
+    }
+    done
 }
 
 /// Keeps what is known of a run that broke off; of one that is done nothing.
