@@ -55,11 +55,12 @@ pub fn allocated(path: &Path) -> u64 {
     fs::metadata(path).unwrap().blocks() * 512
 }
 
-/// The `(offset, bytes)` of the positioned reads or writes in a log of [`super::strace`].
+/// The `(offset, bytes)` of the positioned reads or writes in a log of strace.
 pub fn transfers(log: &str, call: &str) -> Vec<(u64, u64)> {
-    let lines = log
-        .lines()
-        .filter(|line| line.contains(&format!("{call}(")));
+    let lines = log.lines().filter(|line| {
+        // A call that another thread interrupted is in two lines; the second one has the numbers.
+        line.contains(&format!("{call}(")) || line.contains(&format!("{call} resumed>"))
+    });
     let numbers = lines.filter_map(|line| {
         let (arguments, result) = line.rsplit_once(") = ")?;
         let offset = arguments.rsplit(", ").next()?.parse().ok()?;
