@@ -241,6 +241,8 @@ fn here(bench: &mut Bench, images: &Images, start: Start) -> Result {
 
 /// Device to device: loop devices over the same images, read past the page cache.
 fn between_devices(bench: &mut Bench, images: &Images) -> Result {
+    // A device is as large as its file is when it is attached.
+    images.prepare(Start::Identical)?;
     let attached = Loops::attach(&[&images.source, &images.destination]);
     let loops = match attached {
         Ok(loops) => loops,
