@@ -756,6 +756,31 @@ fn names_are_right_without_an_option() {
 }
 
 #[test]
+fn names_that_look_like_utf8_are_right_too() {
+    let dir = Dir::new();
+    // In GBK, and by accident in UTF-8.
+    let (bytes, name) = (b"\xcd\xbc1.png", "\u{56fe}1.png");
+    let path = dir.zip("a.zip", &Zip::new().add(Entry::new(bytes).dos(0x20)));
+    let path = path.to_str().unwrap();
+    for locale in ["C", "C.UTF-8", "zh_CN.UTF-8"] {
+        let ours = || {
+            let mut ours = tool(OURS);
+            ours.env("LC_ALL", locale).current_dir(dir.path(""));
+            ours
+        };
+        let guess = run(ours().args(["-l", "--guess", path])).exits(0).out();
+        let guess: Vec<&str> = guess.lines().collect();
+        assert!(
+            guess.iter().any(|line| line.starts_with("UTF-8")),
+            "{guess:?}"
+        );
+        run(ours().args(["-o", "-q", path])).exits(0);
+        assert!(dir.path(name).is_file(), "{locale}");
+        fs::remove_file(dir.path(name)).unwrap();
+    }
+}
+
+#[test]
 fn encodings_can_be_said() {
     let dir = Dir::new();
     let bytes = b"\x83e\x83X\x83g.txt"; // katakana in CP932

@@ -17,7 +17,9 @@ pub(crate) fn print(entries: &[Entry], verdict: Option<&Verdict>, say: &mut Say)
     let mut samples: Vec<&[u8]> = Vec::new();
     for entry in entries {
         let name = &entry.raw_name[..];
-        let tells = std::str::from_utf8(name).is_err() && !samples.contains(&name);
+        // Names that are UTF-8 by accident have been decoded from something else.
+        let foreign = std::str::from_utf8(name).is_err() || *name != entry.name[..];
+        let tells = foreign && !name.is_ascii() && !samples.contains(&name);
         if tells && samples.len() < MOST_NAMES {
             samples.push(name);
         }

@@ -118,7 +118,7 @@ pub(crate) fn decode_all(entries: &[Entry], options: &Options) -> Decoded {
         first.get_or_insert(verdict);
         how = How::Single;
     }
-    doubt_utf8(entries, &mut names, first.as_ref(), options);
+    let first = doubt_utf8(entries, &mut names, first, options);
     let names = entries.iter().zip(names);
     Decoded {
         names: names
@@ -129,13 +129,13 @@ pub(crate) fn decode_all(entries: &[Entry], options: &Options) -> Decoded {
 }
 
 /// Looks again at names that are UTF-8 without being flagged: all of them if there is no other name
-/// to go by, else each against the code page of the others.
+/// to go by, else each against the code page of the others. Returns what is known then.
 fn doubt_utf8(
     entries: &[Entry],
     names: &mut [Option<Name>],
-    verdict: Option<&Verdict>,
+    mut verdict: Option<Verdict>,
     options: &Options,
-) {
+) -> Option<Verdict> {
     let doubtful: Vec<usize> = (0..names.len())
         .filter(|at| matches!(&names[*at], Some(name) if name.how == How::Utf8))
         .collect();
@@ -143,21 +143,23 @@ fn doubt_utf8(
         bytes: entries[at].name,
         made_on: System::of_host(entries[at].host),
     };
-    let groups: Vec<Vec<usize>> = match verdict {
+    let known = verdict.as_ref().map(|verdict| verdict.charset);
+    let groups: Vec<Vec<usize>> = match known {
         Some(_) => doubtful.into_iter().map(|at| vec![at]).collect(),
         None => vec![doubtful],
     };
     for group in groups {
         let samples: Vec<Sample> = group.iter().map(|at| sample(*at)).collect();
-        let charset = verdict.map(|verdict| verdict.charset);
         let locale = options.locale.as_ref();
-        if let Some(charset) = infer::only_looks_like_utf8(&samples, charset, locale) {
+        if let Some(found) = infer::only_looks_like_utf8(&samples, known, locale) {
             for at in group {
-                let name = decode(&entries[at], charset, How::Inferred);
+                let name = decode(&entries[at], found.charset, How::Inferred);
                 names[at] = name.or_else(|| names[at].take());
             }
+            verdict.get_or_insert(found);
         }
     }
+    verdict
 }
 
 /// What the names and comments of those entries are in.
@@ -350,6 +352,65 @@ mod tests {
         assert_eq!(found[2], ("文档资料.txt".to_owned(), How::Inferred));
         assert_eq!(found[3], ("plain.txt".to_owned(), How::Ascii));
         assert_eq!(found[4].1, How::Single);
+    }
+
+    /// What names are in that charset, found by decoding everything.
+    fn encoded(charset: Charset, names: &[&str]) -> Vec<Vec<u8>> {
+        let mut codes = std::collections::BTreeMap::new();
+        let ones = (0..=0xFF).map(|first| vec![first]);
+        let twos =
+            (0x81..=0xFE).flat_map(|first| (0x40..=0xFE).map(move |second| vec![first, second]));
+        for code in ones.chain(twos.filter(|_| charset.is_double_byte())) {
+            let text = charset.decode(&code).unwrap_or_default();
+            if text.chars().count() == 1 {
+                codes.entry(text).or_insert(code);
+            }
+        }
+        let code = |c: char| codes[&c.to_string()].clone();
+        let bytes = |name: &&str| match charset == Charset::UTF_8 {
+            true => name.as_bytes().to_vec(),
+            false => name.chars().flat_map(code).collect(),
+        };
+        names.iter().map(bytes).collect()
+    }
+
+    /// Each alone in its archive: what Windows, Office and people call things.
+    #[test]
+    fn everyday_names() {
+        let mut by_charset: std::collections::BTreeMap<&str, Vec<&str>> = Default::default();
+        for line in include_str!("names/everyday.txt").lines() {
+            if let Some((charset, name)) = line.split_once('\t') {
+                by_charset.entry(charset).or_default().push(name);
+            }
+        }
+        for (label, names) in by_charset {
+            let charset = Charset::by_label(label).expect(label);
+            for (name, bytes) in names.iter().zip(encoded(charset, &names)) {
+                let found = texts(&[&bytes], &Options::default());
+                assert_eq!(found[0].0, *name, "{label}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_name_that_is_utf8_by_accident_has_a_verdict() {
+        // 图 is two bytes that UTF-8 has too, for a sign of old Greek.
+        let decoded = decode_all(&[entry(b"\xcd\xbc1.png")], &Options::default());
+        assert_eq!(decoded.names[0].text, "图1.png".as_bytes());
+        let verdict = decoded.verdict.expect("one");
+        assert_eq!(verdict.charset.name(), "GB18030");
+        assert!(
+            verdict
+                .candidates
+                .iter()
+                .any(|(charset, _)| *charset == Charset::UTF_8)
+        );
+        // The accents of macOS stay apart.
+        let decomposed = "Re\u{301}sume\u{301} U\u{308}bung.txt";
+        assert_eq!(
+            texts(&[decomposed.as_bytes()], &Options::default())[0].0,
+            decomposed
+        );
     }
 
     #[test]

@@ -184,34 +184,42 @@ pub(crate) fn infer(samples: &[Sample], locale: Option<&Locale>) -> Option<Verdi
         return None;
     }
     let fits = fits(&samples, locale);
-    let mut first = 0;
-    let rival = |fits: &[Fit], first: usize| {
-        let rivals = fits.iter().filter(|fit| fit.texts != fits[first].texts);
-        rivals.map(|fit| fit.cost).min()
-    };
-    let mut second = rival(&fits, first);
     let best = fits.first()?.cost;
+    let sure = verdict(&fits, 0);
     if let Some(locale) = locale
-        && second.is_some_and(|second| second < best + GUESS)
+        && sure.confidence < bits(GUESS)
         && let Some(own) = fits.iter().position(|fit| {
             fit.cost < best + 2 * GUESS && locale.charsets().first() == Some(&fit.charset)
         })
     {
-        first = own;
-        second = rival(&fits, first);
+        return Some(verdict(&fits, own));
     }
-    let bits = |cost: u32| f64::from(cost) / f64::from(BIT);
-    let margin = second.map_or(f64::INFINITY, |second| {
-        bits(second) - bits(fits[first].cost)
-    });
-    Some(Verdict {
-        charset: fits[first].charset,
+    Some(sure)
+}
+
+/// What it means to take `fits[chosen]`.
+fn verdict(fits: &[Fit], chosen: usize) -> Verdict {
+    let Fit {
+        charset,
+        cost,
+        texts,
+    } = &fits[chosen];
+    let rivals = fits.iter().filter(|fit| fit.texts != *texts);
+    let second = rivals.map(|fit| fit.cost).min();
+    let margin = second.map_or(f64::INFINITY, |second| bits(second) - bits(*cost));
+    Verdict {
+        charset: *charset,
         confidence: margin.max(0.0),
         candidates: fits
             .iter()
-            .map(|fit| (fit.charset, bits(fit.cost - best)))
+            .map(|fit| (fit.charset, bits(fit.cost - fits[0].cost)))
             .collect(),
-    })
+    }
+}
+
+/// A cost as bits.
+fn bits(cost: u32) -> f64 {
+    f64::from(cost) / f64::from(BIT)
 }
 
 /// Characters of more than one byte in names that are UTF-8, from which on it is no accident.
@@ -229,7 +237,7 @@ pub(crate) fn only_looks_like_utf8(
     samples: &[Sample],
     charset: Option<Charset>,
     locale: Option<&Locale>,
-) -> Option<Charset> {
+) -> Option<Verdict> {
     let samples = distinct(samples);
     let texts = samples
         .iter()
@@ -253,25 +261,33 @@ pub(crate) fn only_looks_like_utf8(
             .map(|text| Model::get().cost_of_any(text))
             .sum(),
     );
-    let other = match charset {
+    let fits = match charset {
         Some(known) => {
             let (_, _, languages) = CANDIDATES.iter().find(|(name, ..)| *name == known.name())?;
-            let lone = match known.is_double_byte() {
-                true => LONE_UTF8,
-                false => LONE_UTF8_AMONG_BYTES,
-            };
-            fit(known, 0, languages, &samples, None).filter(|fit| fit.cost < utf8 + lone)
+            Vec::from_iter(fit(known, 0, languages, &samples, None))
         }
-        None => fits(&samples, locale)
-            .into_iter()
-            .next()
-            .filter(|fit| fit.cost + NOT_UTF8 < utf8),
-    }?;
-    other
-        .texts
-        .iter()
-        .all(Option::is_some)
-        .then_some(other.charset)
+        None => fits(&samples, locale),
+    };
+    let best = fits.first()?;
+    let prior = match charset {
+        Some(known) if known.is_double_byte() => LONE_UTF8,
+        Some(_) => LONE_UTF8_AMONG_BYTES,
+        None => 0,
+    };
+    let more = match charset {
+        Some(_) => 0,
+        None => NOT_UTF8,
+    };
+    let utf8 = utf8.saturating_add(prior);
+    if best.cost.saturating_add(more) >= utf8 || !best.texts.iter().all(Option::is_some) {
+        return None;
+    }
+    let mut verdict = verdict(&fits, 0);
+    let at = fits.partition_point(|fit| fit.cost <= utf8);
+    let behind = bits(utf8 - best.cost);
+    verdict.candidates.insert(at, (Charset::UTF_8, behind));
+    verdict.confidence = verdict.confidence.min(behind);
+    Some(verdict)
 }
 
 /// Samples that every code page is tried with; the likely ones are tried with all.

@@ -8,6 +8,7 @@
 //! A name is taken for words between digits, signs and ASCII. Words of letters alone that ASCII has
 //! may be of any language's names (`Final`, `DSC`), so they cost what English costs, or less.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
@@ -74,6 +75,15 @@ pub(crate) const BIT: u32 = 16;
 const FOREIGN: u32 = 20 * BIT;
 /// A character of East Asia that the word lists do not have.
 const RARE: u32 = 19 * BIT;
+/// A letter of UTF-8 that no language is written in today, and an accent apart from its letter.
+const STRANGE: u32 = 20 * BIT;
+const ACCENT: u32 = 5 * BIT;
+/// Katakana of half the width, for each run of them.
+const HALF_WIDTH: u32 = 8 * BIT;
+/// A Chinese character next to Hangul.
+const HANJA: u32 = 5 * BIT;
+/// At most, that a word ends where a number follows: any may.
+const END_BEFORE_DIGIT: u32 = 3 * BIT;
 /// A word of ASCII next to one of an alphabet that is not Latin: that takes two keyboards.
 const SWITCH: u32 = 9 * BIT;
 /// The same with thousands of characters, where it is common.
@@ -189,6 +199,7 @@ impl<'a> Model<'a> {
 
     /// What `name` costs in the language of that number in [`LANGUAGES`].
     pub(crate) fn cost(&self, language: usize, name: &str) -> u32 {
+        let digit = |c: char| c.is_ascii_digit();
         let mut cost = 0;
         let mut rest = name;
         let mut last = None;
@@ -204,7 +215,13 @@ impl<'a> Model<'a> {
             cost += match kind {
                 Kind::Sign => sign(c),
                 Kind::Ascii => self.own(0, word),
-                Kind::Own => self.own(language, word),
+                Kind::Own => match &self.tables[language] {
+                    Table::Characters(table) => {
+                        let before = &name[..name.len() - rest.len()];
+                        table.cost_beside(word, before.ends_with(digit), after.starts_with(digit))
+                    }
+                    Table::Letters { .. } => self.own(language, word),
+                },
             };
             if !matches!((kind, last), (Kind::Sign, _) | (_, None | Some(Kind::Sign))) {
                 cost += match LANGUAGES[language].1 {
@@ -230,7 +247,9 @@ impl<'a> Model<'a> {
             let this = (u32::from(c) >> 7).max(4);
             cost += match c {
                 'a'..='z' | 'A'..='Z' => 0,
+                _ if is_accent(c) && before.is_alphabetic() => ACCENT,
                 _ if c.is_ascii() || !c.is_alphabetic() => sign(c),
+                _ if is_strange(c) => STRANGE,
                 _ if script == Some(this) => 8 * BIT,
                 _ => 15 * BIT,
             };
@@ -327,6 +346,23 @@ fn foreign(c: char) -> u32 {
     }
 }
 
+/// An accent that stands apart from its letter, as the names of macOS have them.
+fn is_accent(c: char) -> bool {
+    matches!(u32::from(c), 0x300..=0x30C | 0x323..=0x328)
+}
+
+/// Letters that no language is written in today, or next to none: signs of phonetics, of old
+/// manuscripts, of single languages in Africa.
+fn is_strange(c: char) -> bool {
+    match u32::from(c) {
+        // But those of Vietnamese, Azerbaijani, Pinyin and Romanian.
+        0x18F | 0x1A0 | 0x1A1 | 0x1AF | 0x1B0 | 0x1CD..=0x1DC | 0x218..=0x21B | 0x259 => false,
+        0x180..=0x2FF | 0x370..=0x385 | 0x3CF..=0x3FF | 0x460..=0x489 | 0x500..=0x52F => true,
+        0x700..=0x7FF => true,
+        _ => false,
+    }
+}
+
 /// Small letters are common, a capital first is too, all capitals happen, anything else is odd.
 fn case(word: &str) -> u32 {
     let mut chars = word.chars();
@@ -351,7 +387,7 @@ fn case(word: &str) -> u32 {
     match (first, upper, small) {
         (false, 0, _) => BIT,
         (true, 0, _) => 3 * BIT / 2,
-        (true, _, 0) => 4 * BIT,
+        (true, _, 0) => 6 * BIT,
         // As in McDonald: ASCII that is the same in every page.
         _ if word.is_ascii() => 8 * BIT,
         _ => (10 + 4 * turns) * BIT,
@@ -371,9 +407,8 @@ fn sign(c: char) -> u32 {
         }
         '、' | '。' | '・' | '「' | '」' | '（' | '）' | '　' | '《' | '》' | '【' | '】'
         | '，' | '！' | '～' | '：' | '？' | '·' | '－' | '＿' => 10,
-        '\u{ff00}'..='\u{ff5e}' | '『' | '』' | '〔' | '〕' | '〈' | '〉' | '①'..='⑳' => {
-            12
-        }
+        '\u{ff00}'..='\u{ff5e}' | '『' | '』' | '〔' | '〕' | '〈' | '〉' => 12,
+        '①'..='⑳' => 15,
         '®' | '©' | '™' | '§' | '´' | '¡' | '¿' | 'º' | 'ª' | '²' | '³' => 15,
         '\u{a0}' => 16,
         // Lines and blocks, which DOS pages have for frames.
@@ -392,17 +427,41 @@ impl Characters<'_> {
     }
 
     fn cost(&self, word: &str) -> u32 {
-        let mut cost = 0;
+        self.cost_beside(word, false, false)
+    }
+
+    /// What a word costs after a digit, or with one behind it: there it may begin and end with
+    /// characters that do not begin and end words.
+    fn cost_beside(&self, word: &str, after_digit: bool, before_digit: bool) -> u32 {
+        let (word, halves) = full_width(word);
+        let mut cost = halves * HALF_WIDTH;
         let mut before = Some(EDGE);
+        let mut last = None;
         for c in word.chars() {
             let this = self.rank(c);
-            cost += match this {
+            let pair = match this {
                 Some(this) => self.pair(before, this),
                 None => unknown(c),
             };
+            cost += match (this, last) {
+                (Some(this), None) if after_digit => {
+                    pair.min(u32::from(self.single[usize::from(this)]) + BIT)
+                }
+                _ => pair,
+            };
+            if last.is_some_and(|last| is_hangul(last) && is_han(c) || is_han(last) && is_hangul(c))
+            {
+                cost += HANJA;
+            }
+            last = Some(c);
             before = this;
         }
-        cost + self.pair(before, EDGE)
+        let end = self.pair(before, EDGE);
+        cost + if before_digit {
+            end.min(END_BEFORE_DIGIT)
+        } else {
+            end
+        }
     }
 
     fn pair(&self, before: Option<u16>, this: u16) -> u32 {
@@ -416,6 +475,46 @@ impl Characters<'_> {
         let saved = find(row, this).map_or(0, |level| SAVED[level]);
         (single + u32::from(other)).saturating_sub(saved)
     }
+}
+
+fn is_hangul(c: char) -> bool {
+    matches!(c, '\u{ac00}'..='\u{d7a3}')
+}
+
+fn is_han(c: char) -> bool {
+    matches!(c, '\u{4e00}'..='\u{9fff}')
+}
+
+/// Katakana of half the width as the full ones that the tables know, and how many runs there were.
+fn full_width(word: &str) -> (Cow<'_, str>, u32) {
+    const FULL: &str = "ヲァィゥェォャュョッーアイウエオカキクケコサシスセソタチツテトナニヌネノハヒフヘホマミムメモヤユヨラリルレロワン";
+    let half = |c: char| matches!(c, '\u{ff66}'..='\u{ff9f}');
+    if !word.contains(half) {
+        return (Cow::Borrowed(word), 0);
+    }
+    let mut full = String::new();
+    let mut runs = 0;
+    let mut was = false;
+    for c in word.chars() {
+        runs += u32::from(half(c) && !was);
+        was = half(c);
+        match (c, full.chars().next_back()) {
+            // The marks of voiced sounds follow their letters, and are part of them elsewhere.
+            ('\u{ff9e}', Some(letter @ ('カ'..='ト' | 'ハ'..='ホ'))) => {
+                full.pop();
+                full.extend(char::from_u32(u32::from(letter) + 1));
+            }
+            ('\u{ff9f}', Some(letter @ 'ハ'..='ホ')) => {
+                full.pop();
+                full.extend(char::from_u32(u32::from(letter) + 2));
+            }
+            ('\u{ff66}'..='\u{ff9d}', _) => {
+                full.extend(FULL.chars().nth(c as usize - 0xFF66));
+            }
+            _ => full.push(c),
+        }
+    }
+    (Cow::Owned(full), runs)
 }
 
 /// What a follower in a row costs less than one that is not, by its level.
