@@ -585,6 +585,89 @@ fn several_disks_other_paths_and_new_volumes() {
     }
 }
 
+/// Names that a shell or the parser could take for something else; and a domain without disks.
+#[test]
+fn odd_domains() {
+    for (kind, name, disks) in [
+        ("pv", "transport", true),
+        ("pvh", "it's $(touch x); `touch x` & g", true),
+        ("pv", "--help me", true),
+        ("pvh", "transport", false),
+        ("pv", "g1", false),
+    ] {
+        let lab = Lab::new(kind);
+        fs::write(lab.path("h1/domains/3/name"), format!("{name}\n")).unwrap();
+        let map = lab.map("h1/disks/a", "h2/disks/a");
+        let mut args = vec!["-v", &map, "--", name, "h2"];
+        if !disks {
+            fs::write(lab.path("h1/domains/3/disks"), "").unwrap();
+            args.remove(1);
+        }
+        let output = lab.start(&args).wait_with_output().unwrap();
+        ended(&output, 0);
+        let runs = format!("{name} running");
+        assert_eq!(lab.state("h2").as_deref(), Some(&*runs), "{}", lab.logs());
+        assert_eq!(lab.state("h1"), None);
+        lab.never_both();
+        for host in ["h1", "h2"] {
+            let left = fs::read_dir(lab.path(&format!("{host}/state"))).unwrap();
+            assert_eq!(left.count(), 0, "{name}");
+        }
+    }
+}
+
+/// Memory that is saved goes over packed where the target has zstd, and as it is where it has not. A
+/// program there that breaks is a failure like others.
+#[test]
+fn packed_or_not() {
+    if !common::can("packed_or_not", false, &["zstd"]) {
+        return;
+    }
+    let script = |lab: &Lab, text: &str| {
+        let path = lab.path("bin/zstd");
+        fs::write(
+            &path,
+            format!("#!/bin/sh\necho unpacks >> $FAKE_HOST/log\n{text}\n"),
+        )
+        .unwrap();
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        fs::set_permissions(&path, mode).unwrap();
+    };
+    let unpacks = |lab: &Lab| lab.logs().contains("unpacks");
+    let lab = Lab::new("pv");
+    script(&lab, "PATH=${PATH#*:}; exec zstd \"$@\"");
+    ended(&lab.migrate(&[]), 0);
+    lab.is_at("h2");
+    assert!(unpacks(&lab));
+    for text in [
+        "head -c 20 > /dev/null; exit 1",
+        "PATH=${PATH#*:}; zstd \"$@\" | head -c 100",
+        "kill -9 $$",
+    ] {
+        let lab = Lab::new("pv");
+        script(&lab, text);
+        ended(&lab.migrate(&[]), 1);
+        lab.is_at("h1");
+        assert!(unpacks(&lab));
+    }
+    // All programs but that one.
+    let lab = Lab::new("pv");
+    for folder in ["/bin", "/usr/bin", "/sbin", "/usr/sbin"] {
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            if entry.file_name() != "zstd" {
+                let _ = std::os::unix::fs::symlink(
+                    entry.path(),
+                    lab.path("bin").join(entry.file_name()),
+                );
+            }
+        }
+    }
+    let args = [&lab.map("h1/disks/a", "h2/disks/a"), "g1", "h2"];
+    let mut command = lab.command(&args);
+    ended(&command.env("PATH", lab.path("bin")).output().unwrap(), 0);
+    lab.is_at("h2");
+}
+
 /// Everything below a folder, but for logs.
 fn tree(dir: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let mut all = Vec::new();

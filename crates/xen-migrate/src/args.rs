@@ -211,7 +211,9 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Request,
             Short('V') | Long("version") => return Ok(Request::Version),
             Value(value) => {
                 operands.push(utf8(value)?);
-                if operands[0] == "transport" && operands.len() == 1 {
+                // A domain may be called so, too.
+                let by_xl = std::env::var_os(crate::memory::NAMED).is_some();
+                if by_xl && operands[0] == "transport" && operands.len() == 1 {
                     return transport(&mut parser);
                 }
             }

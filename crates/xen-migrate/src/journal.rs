@@ -79,6 +79,13 @@ impl Journal {
         };
         let mut side = None;
         for line in lines.filter(|line| !line.is_empty()) {
+            // The head was written whole. A later line that was cut off by a power failure, before others
+            // were added, was never written.
+            if journal.mark.is_some() {
+                let mark = line.strip_prefix("mark ").and_then(Mark::parse);
+                journal.mark = mark.or(journal.mark);
+                continue;
+            }
             let (key, value) = line.split_once(' ')?;
             match key {
                 "token" => journal.token = plain(value)?,
@@ -91,8 +98,7 @@ impl Journal {
                     let (source, target) = value.split_once(' ')?;
                     journal.disks.push((plain(source)?, plain(target)?));
                 }
-                // One that was cut off, before others were added, was never written.
-                "mark" => journal.mark = Mark::parse(value).or(journal.mark),
+                "mark" => journal.mark = Some(Mark::parse(value)?),
                 _ => return None,
             }
         }
@@ -358,6 +364,18 @@ mod tests {
             Journal::parse(&format!("{text}mark comm\nmark revoked\n")),
             Some(later)
         );
+        let line = "mark committed";
+        for cut in (0..line.len())
+            .map(|cut| &line[..cut])
+            .chain(["\0\0\0", "mark \u{fffd}"])
+        {
+            let read = Journal::parse(&format!("{text}{cut}\nmark revoked\n"));
+            assert_eq!(
+                read.map(|one| one.mark),
+                Some(Some(Mark::Revoked)),
+                "{cut:?}"
+            );
+        }
         for cut in 0..text.len() - 1 {
             assert_ne!(Journal::parse(&text[..cut]), Some(journal()));
         }

@@ -120,6 +120,7 @@ fn make_plan(source: &Shell, target: &Shell, args: &Args) -> Result<Plan, Troubl
         let none = Place {
             volume: Volume::Missing,
             object: String::new(),
+            identity: String::new(),
             room: Room::None,
         };
         places.push(match disk.path.as_str() {
@@ -168,10 +169,16 @@ struct Migration<'a> {
 
 impl Hands for Migration<'_> {
     fn mark(&mut self, mark: Mark) -> Result<(), Trouble> {
+        self.say(format_args!("{mark}"));
         let domain = &self.plan.domain;
         for (shell, side) in [(&self.target, Side::Target), (&self.source, Side::Source)] {
             if mark != Mark::Planned {
-                journal::add(shell, &domain.name, mark)?;
+                let added = journal::add(shell, &domain.name, mark);
+                if added.is_err() && (mark, side) == (Mark::Committed, Side::Source) {
+                    // It may be in the journal, and the domain is about to go on here.
+                    let _ = journal::add(shell, &domain.name, Mark::Revoked);
+                }
+                added?;
                 continue;
             }
             let disks = self
@@ -236,13 +243,14 @@ impl Migration<'_> {
                 Some(Create::File) => format!(
                     "set -C; : > {target} && chmod 600 {target} && truncate -s {size} {target}"
                 ),
-                Some(Create::Lvm { group, name }) => {
-                    format!(
-                        "lvcreate -q -y -W y -L {size}b -n {} -- {}",
-                        quoted(name),
-                        quoted(group)
-                    )
-                }
+                // The last extent may reach beyond what is copied: what it held before is nobody's business.
+                Some(Create::Lvm { group, name }) => format!(
+                    "lvcreate -q -y -W y -L {size}b -n {} -- {} && n=$(blockdev --getsize64 {target}) && \
+                     n=$((n - {size})) && {{ [ $n -le 0 ] || head -c $n /dev/zero | \
+                     dd of={target} bs=64K iflag=fullblock oflag=seek_bytes seek={size} conv=notrunc,fsync status=none; }}",
+                    quoted(name),
+                    quoted(group)
+                ),
             };
             self.say(format_args!("{}: making {}", copy.vdev, copy.target));
             self.target.ask(&copy.target, &script)?;
@@ -316,6 +324,7 @@ impl Migration<'_> {
             id,
             reach: &self.reach,
             paths: self.plan.paths(),
+            packed: self.plan.packed,
             token: &self.token,
         };
         self.say(format_args!("sending the memory"));
@@ -494,6 +503,7 @@ impl Migration<'_> {
             self.source.ask(&copy.source, &script).err()
         };
         let troubles: Vec<String> = (self.plan.copied.iter())
+            .filter(|copy| copy.writable)
             .filter_map(remove)
             .map(|trouble| trouble.to_string())
             .collect();

@@ -3,7 +3,7 @@
 
 use crate::owner::Held;
 use crate::survey::{Host, Place, Room, Volume};
-use crate::toolstack::{Domain, Kind};
+use crate::toolstack::{Disk, Domain, Kind};
 use std::fmt::Write as _;
 
 /// How memory moves.
@@ -47,6 +47,8 @@ pub(crate) struct Copied {
     pub(crate) target: String,
     /// Bytes.
     pub(crate) size: u64,
+    /// Whether the domain can write to it.
+    pub(crate) writable: bool,
     pub(crate) create: Option<Create>,
     /// The target's is larger, and stays so.
     pub(crate) larger: bool,
@@ -64,6 +66,8 @@ pub(crate) enum Create {
 pub(crate) struct Plan {
     pub(crate) domain: Domain,
     pub(crate) mode: Mode,
+    /// Whether memory that is saved goes over packed.
+    pub(crate) packed: bool,
     pub(crate) copied: Vec<Copied>,
     /// Disks that are not copied: their path at the source and at the target, and why.
     pub(crate) kept: Vec<(String, String, &'static str)>,
@@ -108,7 +112,8 @@ pub(crate) fn make(facts: Facts<'_>, wishes: &Wishes) -> Plan {
             _ => None,
         };
         if let Some(why) = why {
-            if places.1.volume == Volume::Missing {
+            // What a script makes a device of need not be there by itself.
+            if places.1.volume == Volume::Missing && disk.script.is_empty() {
                 against.push(format!(
                     "{}: {target} is missing at the target and is not copied, being {why}",
                     disk.vdev
@@ -123,20 +128,27 @@ pub(crate) fn make(facts: Facts<'_>, wishes: &Wishes) -> Plan {
                 disk.vdev, disk.path, disk.format
             ));
         }
+        if !disk.script.is_empty() {
+            against.push(format!(
+                "{}: {} is what the script {} makes a device of, which nothing is known of: copy it yourself, and use --shared",
+                disk.vdev, disk.path, disk.script
+            ));
+            continue;
+        }
         if disk.served_elsewhere {
             against.push(format!(
                 "{}: it is served by another domain than the host's own",
                 disk.vdev
             ));
         }
-        match copy(
-            &disk.vdev,
-            &disk.path,
-            &target,
-            places,
-            wishes,
-            &mut against,
-        ) {
+        if !places.0.identity.is_empty() && places.0.identity == places.1.identity {
+            against.push(format!(
+                "{}: {} and {target} at the target are one and the same: use --shared={}",
+                disk.vdev, disk.path, disk.path
+            ));
+            continue;
+        }
+        match copy(disk, &target, places, wishes, &mut against) {
             Some(copy) if copy.larger => {
                 notes.push(format!(
                     "{}: {target} is larger than {}",
@@ -166,6 +178,7 @@ pub(crate) fn make(facts: Facts<'_>, wishes: &Wishes) -> Plan {
     Plan {
         domain: facts.domain,
         mode,
+        packed: facts.target.unpacks,
         copied,
         kept,
         against,
@@ -278,13 +291,15 @@ fn mode(facts: &Facts<'_>, wish: Option<Mode>, against: &mut Vec<String>) -> Mod
 }
 
 fn copy(
-    vdev: &str,
-    source: &str,
+    disk: &Disk,
     target: &str,
     places: &(Place, Place),
     wishes: &Wishes,
     against: &mut Vec<String>,
 ) -> Option<Copied> {
+    let Disk {
+        vdev, path: source, ..
+    } = disk;
     let mut no = |why: String| {
         against.push(format!("{vdev}: {why}"));
         None
@@ -302,6 +317,7 @@ fn copy(
         source: source.to_owned(),
         target: target.to_owned(),
         size,
+        writable: disk.writable,
         create: None,
         larger: false,
     };
@@ -451,7 +467,7 @@ impl Plan {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::toolstack::{Disk, Info, Listed};
+    use crate::toolstack::{Info, Listed};
 
     fn disk(vdev: &str, path: &str) -> Disk {
         Disk {
@@ -461,6 +477,7 @@ mod tests {
             writable: true,
             cdrom: false,
             served_elsewhere: false,
+            script: String::new(),
         }
     }
 
@@ -479,6 +496,7 @@ mod tests {
             }],
             uuids: vec![("u".into(), 3)],
             missing: vec![],
+            unpacks: true,
         }
     }
 
@@ -486,6 +504,7 @@ mod tests {
         Place {
             volume,
             object: String::new(),
+            identity: String::new(),
             room: Room::None,
         }
     }
@@ -545,7 +564,18 @@ mod tests {
     #[test]
     fn everything_that_stands_against_it_is_told() {
         type Change = fn(&mut Facts<'_>, &mut Wishes);
-        let cases: [(Change, &str); 14] = [
+        let cases: [(Change, &str); 16] = [
+            (
+                |f, _| f.domain.disks[0].script = "block-drbd".into(),
+                "xvda: /dev/vg0/g1 is what the script block-drbd makes a device of, which nothing is known of: copy it yourself, and use --shared",
+            ),
+            (
+                |f, _| {
+                    f.places[0].0.identity = "LVM-abc".into();
+                    f.places[0].1.identity = "LVM-abc".into();
+                },
+                "xvda: /dev/vg0/g1 and /dev/vg0/g1 at the target are one and the same: use --shared=/dev/vg0/g1",
+            ),
             (
                 |_, w| {
                     let map = |to: &str| ("/dev/vg0/g1".to_owned(), to.to_owned());
@@ -589,6 +619,7 @@ mod tests {
                         Place {
                             volume: Volume::Missing,
                             object: String::new(),
+                            identity: String::new(),
                             room,
                         },
                         true,
@@ -690,6 +721,17 @@ mod tests {
             ]
         );
         assert_eq!(plan.copied.len(), 1);
+        let plan = made(
+            |f, w| {
+                f.domain.disks[0].script = "block-iscsi".into();
+                f.domain.disks[0].path = "iqn=iqn.2001-05.com:web,portal=10.0.0.1".into();
+                f.places[0] = (place(Volume::Missing), place(Volume::Missing));
+                w.shared = vec![f.domain.disks[0].path.clone()];
+            },
+            "hap",
+            Kind::Pvh,
+        );
+        assert_eq!((&plan.against[..], plan.copied.len()), (&[][..], 0));
         assert_eq!(
             plan.kept,
             [("/srv/ro".to_owned(), "/srv/r".to_owned(), "read-only")]

@@ -2,7 +2,7 @@
 
 use crate::shell::{Shell, quoted};
 use crate::step::Trouble;
-use crate::toolstack::{self, Domain, Info, Listed};
+use crate::toolstack::{self, Domain, Info, Listed, UNPACKER};
 
 /// What stands at a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +37,8 @@ pub(crate) struct Place {
     pub(crate) volume: Volume,
     /// The same for two paths to the same object; empty if there is none.
     pub(crate) object: String,
+    /// The same for one volume that two hosts share, where it can be told; otherwise empty.
+    pub(crate) identity: String,
     pub(crate) room: Room,
 }
 
@@ -49,11 +51,13 @@ pub(crate) struct Host {
     pub(crate) uuids: Vec<(String, u32)>,
     /// Programs that are missing.
     pub(crate) missing: Vec<String>,
+    /// Whether it can unpack what was packed on its way.
+    pub(crate) unpacks: bool,
 }
 
-/// What xl says of a host, and whether blocksync, given as a shell takes it, and flock are there.
+/// What xl says of a host, and whether blocksync, given as a shell takes it, flock and zstd are there.
 pub(crate) fn host(shell: &Shell, blocksync: &str) -> Result<Host, Trouble> {
-    let missing = [blocksync, "flock"].map(|program| {
+    let missing = [blocksync, "flock", UNPACKER].map(|program| {
         // The words of a command: the first is the program.
         format!(
             "command -v {program} >/dev/null 2>&1 || printf '%s\\n' {}",
@@ -61,7 +65,9 @@ pub(crate) fn host(shell: &Shell, blocksync: &str) -> Result<Host, Trouble> {
         )
     });
     let missing = shell.ask("programs", &missing.join("\n"))?;
-    let missing: Vec<String> = missing.lines().map(str::to_owned).collect();
+    let mut missing: Vec<String> = missing.lines().map(str::to_owned).collect();
+    let unpacks = !missing.iter().any(|program| program == UNPACKER);
+    missing.retain(|program| program != UNPACKER);
     let info = shell.ask("xl info", toolstack::INFO)?;
     let info = toolstack::parse_info(&info).ok_or_else(|| {
         Trouble::Failed(format!(
@@ -76,6 +82,7 @@ pub(crate) fn host(shell: &Shell, blocksync: &str) -> Result<Host, Trouble> {
         domains,
         uuids,
         missing,
+        unpacks,
     })
 }
 
@@ -92,8 +99,19 @@ pub(crate) fn domain(shell: &Shell, name: &str) -> Result<Domain, Trouble> {
 pub(crate) fn place(shell: &Shell, path: &str) -> Result<Place, Trouble> {
     let script = format!(
         r#"p={}
-if [ -b "$p" ]; then echo "block $(blockdev --getsize64 "$p") $(stat -Lc %t:%T -- "$p")"
-elif [ -f "$p" ]; then echo "file $(stat -Lc '%s %d:%i' -- "$p")"
+if [ -b "$p" ]; then
+  n=$(stat -Lc %t:%T -- "$p")
+  echo "block $(blockdev --getsize64 "$p") $n"
+  s=/sys/dev/block/$((0x${{n%%:*}})):$((0x${{n##*:}}))
+  # Names of virtual disks that count from 1 are no identity: those of LVM, multipath and SCSI are.
+  i=$(cat $s/dm/uuid $s/wwid $s/device/wwid $s/../wwid $s/../device/wwid 2>/dev/null | grep -m 1 -e ^LVM- -e mpath- -e ^naa\. -e ^eui\.) &&
+    echo "same $i $(cat $s/partition 2>/dev/null)"
+elif [ -f "$p" ]; then
+  echo "file $(stat -Lc '%s %d:%i' -- "$p")"
+  t=$(stat -Lfc %T -- "$p")
+  case $t in nfs*|cifs|smb*|ceph|gfs*|ocfs2|lustre|gpfs|fuse*)
+    echo "same $t $(stat -Lc %i -- "$p") $(df -P -- "$p" | awk 'NR==2 {{ print $1 }}')" ;;
+  esac
 elif [ -e "$p" ]; then echo other
 else
   echo missing
@@ -128,7 +146,12 @@ fn parse_place(path: &str, text: &str) -> Option<Place> {
         ["missing"] => (Volume::Missing, String::new()),
         _ => return None,
     };
-    let room = match lines.next().as_deref() {
+    let second = lines.next();
+    let identity = match second.as_deref() {
+        Some(["same", words @ ..]) => words.join(" "),
+        _ => String::new(),
+    };
+    let room = match second.as_deref() {
         Some(["lvm", free, extent]) => {
             let (group, name) = path.strip_prefix("/dev/")?.split_once('/')?;
             // vgs prints no fractions of bytes.
@@ -151,6 +174,7 @@ fn parse_place(path: &str, text: &str) -> Option<Place> {
     Some(Place {
         volume,
         object,
+        identity,
         room,
     })
 }
@@ -231,6 +255,7 @@ mod tests {
             Place {
                 volume: Volume::Missing,
                 object: String::new(),
+                identity: String::new(),
                 room: Room::None
             }
         );
@@ -259,6 +284,7 @@ mod tests {
             Place {
                 volume: Volume::Missing,
                 object: String::new(),
+                identity: String::new(),
                 room
             }
         );
@@ -269,5 +295,9 @@ mod tests {
             Volume::Block(16 << 20)
         );
         assert_eq!(parse_place("/x", "block many fd:0"), None);
+        let shared = parse_place("/dev/vg0/g1", "block 512 fd:0\nsame LVM-8Gh3 \n").unwrap();
+        assert_eq!(shared.identity, "LVM-8Gh3");
+        let own = parse_place("/srv/a", "file 512 1:2").unwrap();
+        assert_eq!(own.identity, "");
     }
 }

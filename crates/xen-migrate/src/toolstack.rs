@@ -47,6 +47,8 @@ pub(crate) struct Disk {
     pub(crate) cdrom: bool,
     /// Served by another domain than the host's own.
     pub(crate) served_elsewhere: bool,
+    /// The script that makes a device of the path, where it is not xl's own; empty if it is.
+    pub(crate) script: String,
 }
 
 /// A domain as in `xl list -l`.
@@ -130,11 +132,18 @@ pub(crate) fn shown_save(id: u32, host: &str) -> String {
     format!("xl save -p {id} /dev/stdout | ssh {host} xl restore -p /dev/stdin")
 }
 
-/// Makes a paused domain of what comes on standard input. The word tells that the connection stands,
-/// and which process it is.
-pub(crate) fn restore() -> String {
-    format!("echo {RESTORE_BEGINS}$$; exec xl restore -p /dev/stdin >&2")
+/// Makes a paused domain of what comes on standard input, packed or not. The word tells that the
+/// connection stands, and which process it is.
+pub(crate) fn restore(packed: bool) -> String {
+    let restore = format!("echo {RESTORE_BEGINS}$$; exec xl restore -p /dev/stdin >&2");
+    match packed {
+        true => format!("{UNPACKER} -dcq | sh -c {}", quoted(&restore)),
+        false => restore,
+    }
 }
+
+/// The program of the target that unpacks.
+pub(crate) const UNPACKER: &str = "zstd";
 
 /// Before the number of the process.
 pub(crate) const RESTORE_BEGINS: &str = "xen-migrate:restore:";
@@ -287,6 +296,10 @@ fn disk(entry: &Value) -> Result<Disk, String> {
         writable: is("readwrite"),
         cdrom: is("is_cdrom"),
         served_elsewhere: is("backend_domid") || !text("backend_domname").is_empty(),
+        script: match text("script") {
+            own if own.rsplit('/').next() == Some("block") => String::new(),
+            other => other,
+        },
     })
 }
 
