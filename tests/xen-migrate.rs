@@ -585,6 +585,59 @@ fn several_disks_other_paths_and_new_volumes() {
     }
 }
 
+/// The target was given the domain, and has lost it since. The source may have it back only where its
+/// disks prove that it never ran at the target.
+#[test]
+fn given_away_and_lost_there() {
+    for (disks, code) in [("equal", 0), ("gone on", 4), ("shared", 4), ("none", 4)] {
+        let lab = Lab::new("pv");
+        let map = lab.map("h1/disks/a", "h2/disks/a");
+        let mut args = vec![&*map, "g1", "h2"];
+        let shared = format!("--shared={}", lab.path("h1/disks/c").display());
+        match disks {
+            "shared" => {
+                lab.disk("xvdb", "h1/disks/c", "h2/disks/c");
+                args.push(&shared);
+            }
+            "none" => {
+                fs::write(lab.path("h1/domains/3/disks"), "").unwrap();
+                args.remove(0);
+            }
+            _ => {}
+        }
+        fs::write(lab.path("h2/kill"), "unpause KILL\n").unwrap();
+        let output = lab.start(&args).wait_with_output().unwrap();
+        assert!(
+            output.status.code().is_none(),
+            "{disks}: {}",
+            shown(&output)
+        );
+        settle(&lab);
+        // Its host has died, say.
+        let copy = fs::read_dir(lab.path("h2/domains"))
+            .unwrap()
+            .next()
+            .unwrap();
+        fs::remove_dir_all(copy.unwrap().path()).unwrap();
+        if disks == "gone on" {
+            let mut bytes = fs::read(lab.path("h2/disks/a")).unwrap();
+            bytes[DISK - 1] ^= 1;
+            fs::write(lab.path("h2/disks/a"), bytes).unwrap();
+        }
+        // Asked twice, it says the same.
+        for _ in 0..2 {
+            let output = lab.command(&["--recover", "g1"]).output().unwrap();
+            ended(&output, code);
+            let state = if code == 0 { "g1 running" } else { "g1 paused" };
+            assert_eq!(lab.state("h1").as_deref(), Some(state), "{disks}");
+            assert_eq!(lab.state("h2"), None, "{disks}");
+        }
+        if code == 0 {
+            lab.is_at("h1");
+        }
+    }
+}
+
 /// Names that a shell or the parser could take for something else; and a domain without disks.
 #[test]
 fn odd_domains() {

@@ -23,6 +23,8 @@ pub(crate) struct Journal {
     pub(crate) target: String,
     /// Copied disks: path at the source, path at the target.
     pub(crate) disks: Vec<(String, String)>,
+    /// Disks that the domain can write to and that are not copied: their paths at the source.
+    pub(crate) shared: Vec<String>,
     /// The last one.
     pub(crate) mark: Option<Mark>,
 }
@@ -54,6 +56,9 @@ impl Journal {
         for (source, target) in &self.disks {
             let _ = writeln!(text, "disk {} {}", escaped(source), escaped(target));
         }
+        for path in &self.shared {
+            let _ = writeln!(text, "shared {}", escaped(path));
+        }
         if let Some(mark) = self.mark {
             let _ = writeln!(text, "mark {mark}");
         }
@@ -75,6 +80,7 @@ impl Journal {
             side: Side::Source,
             target: String::new(),
             disks: Vec::new(),
+            shared: Vec::new(),
             mark: None,
         };
         let mut side = None;
@@ -98,6 +104,7 @@ impl Journal {
                     let (source, target) = value.split_once(' ')?;
                     journal.disks.push((plain(source)?, plain(target)?));
                 }
+                "shared" => journal.shared.push(plain(value)?),
                 "mark" => journal.mark = Some(Mark::parse(value)?),
                 _ => return None,
             }
@@ -302,6 +309,7 @@ mod tests {
                 ("/dev/vg0/a b".into(), "/srv/100%\n".into()),
                 ("/x".into(), "/y".into()),
             ],
+            shared: vec!["/dev/a b".into()],
             mark: Some(Mark::Planned),
         }
     }

@@ -193,6 +193,7 @@ impl Hands for Migration<'_> {
                 side,
                 target: self.args.host.clone(),
                 disks: disks.collect(),
+                shared: self.plan.shared(),
                 mark: Some(mark),
             };
             journal.create(shell)?;

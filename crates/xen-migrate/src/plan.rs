@@ -425,6 +425,13 @@ impl Plan {
             .collect()
     }
 
+    /// Disks that the domain can write to at both hosts.
+    pub(crate) fn shared(&self) -> Vec<String> {
+        let kept = |path: &String| self.kept.iter().any(|(source, ..)| source == path);
+        let disks = self.domain.disks.iter().filter(|disk| disk.writable);
+        disks.map(|disk| disk.path.clone()).filter(kept).collect()
+    }
+
     /// The text of `--dry-run`.
     pub(crate) fn text(&self, target: &str) -> String {
         let mut text = String::new();

@@ -242,7 +242,7 @@ impl Case {
                 (acts, "runs at the source")
             }
             Verdict::IfDisksEqual(_) => {
-                let why = "it was given to the target, whose disks have gone on, and is not there";
+                let why = "it was given to the target, whose disks have gone on or may have, and is not there";
                 return Err(Error::Recover(format!("{name}: {why}")));
             }
             Verdict::Unknown(why) => {
@@ -328,10 +328,14 @@ impl Case {
         }
     }
 
-    /// Whether the target's disks are what the source's are: then the domain never ran there.
+    /// Whether the target's disks are what the source's are: then the domain never ran there. Where there
+    /// are none, or such that both hosts share, that cannot be known.
     fn disks_are_equal(&self, args: &Args) -> Result<bool, Error> {
         if self.journal.side != Side::Source {
             return Err(Error::Recover("run --recover at the source".to_owned()));
+        }
+        if self.journal.disks.is_empty() || !self.journal.shared.is_empty() {
+            return Ok(false);
         }
         let reach = args.reach(&self.journal.target);
         for (source, target) in &self.journal.disks {
