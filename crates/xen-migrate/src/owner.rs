@@ -54,6 +54,11 @@ pub(crate) enum Verdict {
     Unknown(&'static str),
 }
 
+const NOT_THE_SOURCE: &str =
+    "the source has neither it nor a journal of it: is that the host that it came from?";
+const NOT_THE_TARGET: &str =
+    "it was given to the target, which has neither it nor a journal of it: is that the right host?";
+
 /// Decides. `None` is a host that cannot be asked.
 pub(crate) fn decide(source: Option<Seen>, target: Option<Seen>) -> Verdict {
     use Held::*;
@@ -92,11 +97,18 @@ fn both(source: Seen, target: Seen) -> Verdict {
         (Absent, Running) => Verdict::Target(vec![]),
         (_, Running) => Verdict::Target(vec![Act::DestroySource]),
         (Running, copy) => Verdict::Source(away(copy)),
-        _ if committed(source, target) => match (source.copy, target.copy) {
+        // From its first step on the source has a journal, to the end: this may be another host.
+        (Absent, copy) if source.mark.is_none() => match (target.mark, copy) {
+            // Or it died between the first line there and the first line here.
+            (None | Some(Mark::Planned), Absent) => Verdict::Lost(vec![]),
+            _ => Verdict::Unknown(NOT_THE_SOURCE),
+        },
+        _ if committed(source) => match (source.copy, target.copy) {
             (Absent, Paused) => Verdict::Target(vec![Act::UnpauseTarget]),
             (_, Paused) => Verdict::Target(vec![Act::UnpauseTarget, Act::DestroySource]),
             // The target lost it before it ever ran, or after: its disks may have gone on.
             (Absent, _) => Verdict::Unknown("it was the target's, and is at neither host"),
+            (_, Absent) if target.mark.is_none() => Verdict::Unknown(NOT_THE_TARGET),
             (_, Absent) => match of_source(source, vec![Act::RevokeTarget]) {
                 Verdict::Source(acts) => Verdict::IfDisksEqual(acts),
                 other => other,
@@ -107,13 +119,9 @@ fn both(source: Seen, target: Seen) -> Verdict {
     }
 }
 
-/// Whether the source gave it away. The target's journal counts where the source has none.
-fn committed(source: Seen, target: Seen) -> bool {
-    let gave = |mark| matches!(mark, Some(Mark::Committed | Mark::SourceRemoved));
-    match source.mark {
-        Some(mark) => gave(Some(mark)),
-        None => source.copy == Held::Absent && gave(target.mark),
-    }
+/// Whether the source gave it away: its own journal says so.
+fn committed(source: Seen) -> bool {
+    matches!(source.mark, Some(Mark::Committed | Mark::SourceRemoved))
 }
 
 fn of_source(source: Seen, mut acts: Vec<Act>) -> Verdict {
@@ -295,7 +303,17 @@ mod tests {
         ] {
             assert_eq!(decide(source, target), verdict);
         }
+        // Another host was named than that of the migration.
+        let other = Some(Seen {
+            copy: Absent,
+            mark: None,
+        });
         for (source, target) in [
+            (other, seen(Paused, Mark::Committed)),
+            (other, seen(Paused, Mark::TargetBuilt)),
+            (other, seen(Absent, Mark::Suspended)),
+            (seen(Paused, Mark::Committed), other),
+            (seen(Suspended, Mark::SourceRemoved), other),
             (seen(Paused, Mark::Committed), None),
             (None, seen(Paused, Mark::Committed)),
             (None, None),

@@ -728,6 +728,10 @@ mod tests {
             ]
         );
         assert_eq!(plan.copied.len(), 1);
+        assert_eq!(
+            plan.kept,
+            [("/srv/ro".to_owned(), "/srv/r".to_owned(), "read-only")]
+        );
         let plan = made(
             |f, w| {
                 f.domain.disks[0].script = "block-iscsi".into();
@@ -739,9 +743,5 @@ mod tests {
             Kind::Pvh,
         );
         assert_eq!((&plan.against[..], plan.copied.len()), (&[][..], 0));
-        assert_eq!(
-            plan.kept,
-            [("/srv/ro".to_owned(), "/srv/r".to_owned(), "read-only")]
-        );
     }
 }
