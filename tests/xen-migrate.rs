@@ -638,6 +638,47 @@ fn given_away_and_lost_there() {
     }
 }
 
+/// Between which hosts a migration was, only its journals know: a third one has nothing to decide.
+#[test]
+fn another_host_named() {
+    let lab = Lab::new("pv");
+    for folder in ["h3", "h3/domains"] {
+        fs::create_dir(lab.path(folder)).unwrap();
+    }
+    fs::copy(lab.path("h1/info"), lab.path("h3/info")).unwrap();
+    fs::write(lab.path("h2/kill"), "unpause KILL\n").unwrap();
+    assert!(lab.migrate(&[]).status.code().is_none());
+    settle(&lab);
+    // As if it had been killed before it said so.
+    let copy = fs::read_dir(lab.path("h2/domains"))
+        .unwrap()
+        .next()
+        .unwrap();
+    fs::write(copy.unwrap().path().join("state"), "paused\n").unwrap();
+    for (at, other) in [("h3", "h2"), ("h2", "h3"), ("h1", "h3")] {
+        let mut command = lab.command_at(at, &["--recover", "g1", other]);
+        let output = command.output().unwrap();
+        ended(&output, 4);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            said.contains("has neither it nor a journal of it"),
+            "{said}"
+        );
+        assert_eq!(lab.state("h1").as_deref(), Some("g1 paused"), "{at}");
+        assert_eq!(lab.state("h2").as_deref(), Some("g1 paused"), "{at}");
+    }
+    // At the right one, and once more.
+    for said in [
+        "g1: runs at the target\n",
+        "g1: no migration that did not end\n",
+    ] {
+        let output = lab.command(&["--recover", "g1"]).output().unwrap();
+        ended(&output, 0);
+        assert_eq!(String::from_utf8_lossy(&output.stdout), said);
+        lab.is_at("h2");
+    }
+}
+
 /// Names that a shell or the parser could take for something else; and a domain without disks.
 #[test]
 fn odd_domains() {
