@@ -190,7 +190,9 @@ fn by_itself(entry: &Entry, options: &Options) -> Option<Name> {
     if entry.name.contains(&0) {
         return Some(escaped(entry));
     }
-    if let Some(text) = unicode_path(entry) {
+    let is_utf8 = std::str::from_utf8(entry.name).is_ok();
+    let is_flagged = entry.utf8 && is_utf8;
+    if !is_flagged && let Some(text) = unicode_path(entry) {
         return Some(Name {
             text,
             comment: comment(entry, None),
@@ -203,10 +205,9 @@ fn by_itself(entry: &Entry, options: &Options) -> Option<Name> {
         System::Dos => options.dos,
         _ => options.unix,
     };
-    let is_utf8 = std::str::from_utf8(entry.name).is_ok();
     let plain = |how| decode(entry, Charset::UTF_8, how);
     match told {
-        _ if entry.utf8 && is_utf8 => plain(How::Flagged),
+        _ if is_flagged => plain(How::Flagged),
         // A name that the user's choice does not fit is inferred after all.
         Some(charset) => decode(entry, charset, How::Told),
         None if entry.name.is_ascii() && entry.comment.is_ascii() => plain(How::Ascii),
@@ -250,24 +251,31 @@ fn escaped(entry: &Entry) -> Name {
     }
 }
 
-/// What a Unicode Path extra field says, if it is about this name (APPNOTE 4.6.9).
+/// What a Unicode Path extra field says, if it is about this name (APPNOTE 4.6.9). Of several the last
+/// one counts, as with Info-ZIP, unless one before it is about another name.
 fn unicode_path(entry: &Entry) -> Option<Vec<u8>> {
+    let mut found = None;
     let mut rest = entry.extra;
     while let Some((head, after)) = rest.split_at_checked(4) {
         let len = usize::from(u16::from_le_bytes([head[2], head[3]]));
-        let (field, after) = after.split_at_checked(len)?;
+        let Some((field, after)) = after.split_at_checked(len) else {
+            break;
+        };
         rest = after;
         if head[..2] != [0x75, 0x70] {
             continue;
         }
-        let (fixed, text) = field.split_at_checked(5)?;
+        let Some((fixed, text)) = field.split_at_checked(5) else {
+            continue;
+        };
         let crc = u32::from_le_bytes([fixed[1], fixed[2], fixed[3], fixed[4]]);
-        let good = fixed[0] == 1 && crc == crc32fast::hash(entry.name) && !text.is_empty();
-        if good && !text.contains(&0) && std::str::from_utf8(text).is_ok() {
-            return Some(text.to_vec());
+        if fixed[0] > 1 || crc != crc32fast::hash(entry.name) {
+            break;
         }
+        let is_name = !text.is_empty() && !text.contains(&0) && std::str::from_utf8(text).is_ok();
+        found = is_name.then(|| text.to_vec());
     }
-    None
+    found
 }
 
 #[cfg(test)]
@@ -459,6 +467,16 @@ mod tests {
             };
             assert_eq!(decode_all(&[entry], &Options::default()).names[0].how, how);
         }
+        // The flag, where it is true, comes first.
+        let name = "照.jpg".as_bytes();
+        let extra = field(crc32fast::hash(name));
+        let entry = Entry {
+            extra: &extra,
+            utf8: true,
+            ..entry(name)
+        };
+        let names = decode_all(&[entry], &Options::default()).names;
+        assert_eq!((names[0].how, &names[0].text[..]), (How::Flagged, name));
     }
 
     #[test]
