@@ -177,7 +177,7 @@ pub(crate) fn run(arguments: &[OsString]) -> Result {
         }
     }
     for (why, count) in known {
-        println!("{count} as the manual page says: {why}");
+        println!("{count} left out: {why}");
     }
     println!(
         "{count} commands in {} locales, {differences} differences",

@@ -32,6 +32,9 @@ pub(crate) fn known(trial: &Trial, ours: &Seen, theirs: &Seen) -> Option<&'stati
     if names.iter().any(|name| refused(name)) || is_silent && files.count() > 2 {
         return Some("a third operand that is no number but the name of a file is a file");
     }
+    if theirs.status == Some(2) && said.ends_with("cmp: -: Bad file descriptor\n") {
+        return Some("standard input against itself, from two places");
+    }
     let mut numbers = trial.words.iter().flat_map(|word| word.split([':', '=']));
     let is_refused = |part: &str| {
         let value = HUGE

@@ -234,11 +234,20 @@ pub(crate) fn scrub(seen: &mut Seen) {
 /// Which difference of the manual page this is: what an older release says otherwise is put as the newest
 /// does, and then all has to be the same.
 pub(crate) fn known(trial: &Trial, ours: &Seen, theirs: &Seen) -> Option<&'static str> {
-    if theirs.status == Some(137) && ours.status == Some(1) {
-        return Some("GNU dd repeats for ever an error that no block is free of");
+    const KILLED: Option<i32> = Some(137);
+    if theirs.status == KILLED && ours.status == KILLED {
+        return Some("both were still writing when the time was up");
+    }
+    let text = String::from_utf8_lossy(&theirs.stderr).into_owned();
+    // For ever, or until it may not read or write more.
+    if ours.status == Some(1)
+        && theirs.stderr.starts_with(&ours.stderr)
+        && (theirs.status == KILLED
+            || text.starts_with("dd: error reading 'dir': Is a directory\n"))
+    {
+        return Some("GNU dd repeats an error that no block is free of");
     }
     let mut why = None;
-    let text = String::from_utf8_lossy(&theirs.stderr).into_owned();
     let lines = text.split_inclusive('\n').filter_map(|line| {
         let is = |what: &str| {
             line.strip_prefix("dd: ")
