@@ -1,6 +1,6 @@
 //! The live line on the terminal, of which there is at most one, and the loops that show progress.
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use console::Term;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
 use std::fs::File;
@@ -23,17 +23,32 @@ const LAST_LINE_WAIT: u16 = 1000;
 
 /// A line that is drawn. Behind a trait, so that a tool without progress is linked without what draws.
 trait Live: Send {
-    fn suspend(&self, write: &mut dyn FnMut());
+    fn show(&mut self, text: String);
+    fn redraw(&self);
     fn clear(&self);
 }
 
-impl Live for ProgressBar {
-    fn suspend(&self, write: &mut dyn FnMut()) {
-        ProgressBar::suspend(self, write);
+/// The line on a terminal, as long as the terminal is wide.
+struct TerminalLine {
+    term: Term,
+    text: String,
+}
+
+// A terminal that cannot be written to is no reason to end the work.
+impl Live for TerminalLine {
+    fn show(&mut self, text: String) {
+        self.text = text;
+        self.redraw();
+    }
+
+    fn redraw(&self) {
+        let (_, columns) = self.term.size();
+        let text = console::truncate_str(&self.text, columns.into(), "");
+        let _ = self.term.write_str(&format!("\r\x1b[2K{text}"));
     }
 
     fn clear(&self) {
-        self.finish_and_clear();
+        let _ = self.term.clear_line();
     }
 }
 
@@ -48,15 +63,19 @@ fn live() -> MutexGuard<'static, Slot> {
 /// Runs `write` with the live line taken away, and nobody else within [`around`].
 pub(crate) fn around(mut write: impl FnMut()) {
     match &*live() {
-        Some(bar) => bar.suspend(&mut write),
+        Some(line) => {
+            line.clear();
+            write();
+            line.redraw();
+        }
         None => write(),
     }
 }
 
 /// Takes the live line away for good.
 pub(crate) fn erase() {
-    if let Some(bar) = live().take() {
-        bar.clear();
+    if let Some(line) = live().take() {
+        line.clear();
     }
 }
 
@@ -69,8 +88,7 @@ pub(crate) enum Sink {
 
 /// `None` where nothing is to be shown at all.
 pub(crate) fn sink(mode: Mode) -> Option<Sink> {
-    // indicatif hides its line where stderr is no terminal, or TERM is dumb or not set.
-    let drawable = || std::io::stderr().is_terminal() && !ProgressDrawTarget::stderr().is_hidden();
+    let drawable = || std::io::stderr().is_terminal() && !console::is_dumb();
     match mode {
         Mode::Off => None,
         Mode::Fd(fd) => Some(Sink::Lines(fd)),
@@ -100,20 +118,25 @@ fn draw(counter: &Counter, after: Duration) {
     if counter.stopped_within(after) {
         return;
     }
-    let style = ProgressStyle::with_template("{wide_msg}").expect("the template is well formed");
-    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()).with_style(style);
+    let mut text = counter.shown();
     {
         let mut live = live();
         if live.is_some() {
             return; // two lines would overwrite each other
         }
-        *live = Some(Box::new(bar.clone()));
+        *live = Some(Box::new(TerminalLine {
+            term: Term::stderr(),
+            text: String::new(),
+        }));
     }
     loop {
-        bar.set_message(counter.shown());
+        if let Some(line) = live().as_mut() {
+            line.show(text);
+        }
         if counter.stopped_within(TICK) {
             return erase();
         }
+        text = counter.shown();
     }
 }
 
