@@ -233,6 +233,33 @@ fn moves() {
     }
 }
 
+/// What a host says of itself does not always hold.
+#[test]
+fn saved_where_live_does_not_work() {
+    for (mode, code) in [("auto", 0), ("live", 1)] {
+        let lab = Lab::new("pv");
+        for host in ["h1", "h2"] {
+            let info =
+                "xen_major : 4\nxen_minor : 17\nfree_memory : 900\nvirt_caps : pv hvm hap shadow\n";
+            fs::write(lab.path(&format!("{host}/info")), info).unwrap();
+        }
+        fs::write(lab.path("h1/no-dirty-log"), "").unwrap();
+        let output = lab.migrate(&[&format!("--mode={mode}")]);
+        ended(&output, code);
+        let text = shown(&output);
+        if mode == "auto" {
+            lab.is_at("h2");
+            assert!(
+                text.contains("g1: cannot be moved live here: it is saved\n"),
+                "{text}"
+            );
+        } else {
+            lab.is_at("h1");
+            assert!(text.contains("Failed to enable logdirty"), "{text}");
+        }
+    }
+}
+
 /// What fails, where; where the domain runs after it; the exit status.
 const FAILURES: [(&str, &str, &str, i32); 8] = [
     // "save" and "migrate" stand for the mode's own; the host is where xl fails.

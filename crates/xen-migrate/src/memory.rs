@@ -77,6 +77,14 @@ impl Transfer {
         }
     }
 
+    /// Whether it failed because this Xen cannot see what a running domain of this kind writes.
+    pub(crate) fn cannot_be_live(&self) -> bool {
+        match self {
+            Transfer::Live(live) => live.xl.has_said(toolstack::NO_DIRTY_LOG),
+            Transfer::Save(_) => false,
+        }
+    }
+
     /// Whether xl has written all of it: then the source has stopped for good.
     pub(crate) fn is_sent(&mut self) -> bool {
         match self {

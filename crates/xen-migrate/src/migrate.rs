@@ -321,6 +321,28 @@ impl Migration<'_> {
         // What a device model still has to write when the domain stops is written when xl has its state.
         let modelled = self.plan.domain.kind == Kind::Hvm || survey::has_qdisk(&self.source, id)?;
         self.inflight = survey::inflight(&self.source, id)?;
+        let sent = self.send_memory(modelled);
+        let is_free = self.args.wishes.mode.is_none();
+        let cannot = |transfer: &Transfer| transfer.cannot_be_live();
+        if sent.is_ok() || !is_free || !self.transfer.as_ref().is_some_and(cannot) {
+            return sent;
+        }
+        let (tool, name) = (crate::TOOL, &self.args.domain);
+        cli::diag::report(
+            tool,
+            format_args!("{name}: cannot be moved live here: it is saved"),
+        );
+        self.resume()?;
+        self.reconnected()?;
+        instance::destroy(&self.target, &self.plan.domain.uuid)?;
+        self.plan.mode = Mode::Save;
+        self.send_memory(modelled)
+    }
+
+    /// Returns when the domain has stopped, and nothing but its disks and the end of its memory is missing
+    /// at the target.
+    fn send_memory(&mut self, modelled: bool) -> Result<(), Trouble> {
+        let id = self.plan.domain.id;
         let terms = Terms {
             id,
             reach: &self.reach,

@@ -50,6 +50,12 @@ impl Running {
         lines[lines.len().saturating_sub(6)..].join("; ")
     }
 
+    /// Whether `text` is in what it said, as far as that was kept.
+    pub(crate) fn has_said(&self, text: &str) -> bool {
+        let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8_lossy(&said).contains(text)
+    }
+
     /// Why it has failed: what killed it, and its last lines.
     pub(crate) fn why(&mut self) -> String {
         let said = self.said();
