@@ -1,8 +1,9 @@
 //! `cargo xtask bench`: the tools side by side with the peers that are installed.
 //!
 //! Machines and their load differ, so the figures to look at are ratios and byte counts. The
-//! commands of a case run in turn, round after round, so that a slow minute hits all of them; a
-//! first round is not counted. Each result is verified in every round: a wrong copy is not fast.
+//! commands of a case run in turn, round after round, each round beginning with another one, so that a
+//! slow minute and the memory that the one before left warm are everyone's; a first round is not counted.
+//! Each result is verified in every round: a wrong copy is not fast.
 //!
 //! To add a case, write a function in `bench_TOOL.rs` that makes the input below [`Bench::dir`],
 //! calls [`Bench::run`] with a [`Case`], and removes what it made.
@@ -198,7 +199,9 @@ impl Bench {
         // The first round warms up; without a cache there is nothing to warm.
         let first = usize::from(self.cold);
         for round in first..=self.runs {
-            for entry in &mut entries {
+            for turn in 0..entries.len() {
+                let turn = (turn + round) % entries.len();
+                let entry = &mut entries[turn];
                 let State::Running { program, measured } = &mut entry.state else {
                     continue;
                 };

@@ -124,6 +124,24 @@ pub(super) fn by_hand(lab: &mut Lab) -> Result {
             note: String::new(),
         })
     });
+    // What is below this, no transport of xl's can reach.
+    lab.case("xl migrate alone, the disk left behind", |lab| {
+        let guest = Guest::start(lab, "bare", Kind::Pvh, "phy:16")?;
+        let started = Instant::now();
+        let script = format!("xl migrate {} xen2 > /dev/null 2>&1", guest.name);
+        lab.hosts.sh(1, &script)?;
+        let last = lab.ticks.last(&guest.name);
+        lab.ticks.wait(&guest.name, last + 3, PATIENCE)?;
+        let pause = lab.ticks.pause(&guest.name, started);
+        let ratio = pause
+            .as_ref()
+            .zip(naive)
+            .map(|(pause, naive)| pause.seconds() / naive);
+        Ok(Outcome {
+            pause,
+            note: ratio.map_or_else(String::new, |ratio| format!("{ratio:.2} of by hand")),
+        })
+    });
     for kind in [Kind::Pv, Kind::Pvh] {
         lab.case(&format!("xen-migrate, {}", kind.mode()), |lab| {
             let mut guest = Guest::start(lab, "tool", kind, "phy:16")?;
