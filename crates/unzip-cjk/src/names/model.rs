@@ -10,7 +10,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 /// How the words of a language are written, and so what its table looks like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,7 +111,10 @@ struct Characters<'a> {
     /// neither this nor a row.
     other: &'a [u8],
     /// By rank: the followers that cost less, see [`find`].
-    rows: Vec<&'a [u8]>,
+    rows: Arc<Vec<&'a [u8]>>,
+    /// By rank: the rank that the character goes by in `other` and `rows`, if they are of the table
+    /// before this one; none if they are its own.
+    known_as: Vec<u16>,
 }
 
 /// The tables of all languages.
@@ -147,16 +150,19 @@ impl<'a> Reader<'a> {
         Some(u16::from_le_bytes([bytes[0], bytes[1]]))
     }
 
+    fn u16s(&mut self, count: usize) -> Option<Vec<u16>> {
+        (0..count).map(|_| self.u16()).collect()
+    }
+
     fn chars(&mut self) -> Option<Vec<char>> {
-        let count = self.u16()?;
-        (0..count)
-            .map(|_| char::from_u32(self.u16()?.into()))
-            .collect()
+        let count = self.u16()?.into();
+        let chars = self.u16s(count)?.into_iter();
+        chars.map(|c| char::from_u32(c.into())).collect()
     }
 }
 
 impl<'a> Reader<'a> {
-    fn characters(&mut self, chars: Vec<char>) -> Option<Characters<'a>> {
+    fn characters(&mut self, chars: Vec<char>, last: Option<&Table<'a>>) -> Option<Characters<'a>> {
         let mut single = vec![self.take(1)?[0]];
         // Costs rise with the ranks, so it is enough how many have each.
         for cost in 0..=u8::MAX {
@@ -165,16 +171,29 @@ impl<'a> Reader<'a> {
         }
         let mut ranks: Vec<_> = chars.into_iter().zip(1..).collect();
         ranks.sort_unstable();
+        if single.len() != ranks.len() + 1 {
+            return None;
+        }
         let count = self.u16()?.into();
+        // The same words in other characters, so the same pairs.
+        if let (0, Some(Table::Characters(last))) = (count, last) {
+            return Some(Characters {
+                known_as: self.u16s(single.len())?,
+                ranks,
+                single,
+                other: last.other,
+                rows: Arc::clone(&last.rows),
+            });
+        }
         let other = self.take(count)?;
-        let lens = self.take(count * 2)?.chunks_exact(2);
-        let lens = lens.map(|len| u16::from_le_bytes([len[0], len[1]]).into());
-        let rows = lens.map(|len| self.take(len)).collect::<Option<_>>()?;
-        (single.len() == ranks.len() + 1).then_some(Characters {
+        let lens = self.u16s(count)?.into_iter();
+        let rows = lens.map(|len| self.take(len.into()));
+        Some(Characters {
+            rows: Arc::new(rows.collect::<Option<_>>()?),
             ranks,
             single,
             other,
-            rows,
+            known_as: Vec::new(),
         })
     }
 }
@@ -191,7 +210,7 @@ impl<'a> Model<'a> {
                     costs: from.take((chars.len() + 1).pow(2))?,
                     index: chars.into_iter().zip(1..).collect(),
                 },
-                Writing::Characters => Table::Characters(from.characters(chars)?),
+                Writing::Characters => Table::Characters(from.characters(chars, tables.last())?),
             });
         }
         from.0.is_empty().then_some(Model { tables })
@@ -244,13 +263,17 @@ impl<'a> Model<'a> {
         let mut script = None;
         let mut before = ' ';
         for c in name.chars() {
-            let this = (u32::from(c) >> 7).max(4);
+            let this = script_of(c);
+            let in_word = before.is_alphabetic() && !before.is_ascii();
             cost += match c {
                 'a'..='z' | 'A'..='Z' => 0,
                 _ if is_accent(c) && before.is_alphabetic() => ACCENT,
+                _ if is_mark(c) && script != Some(this) => STRANGE,
                 _ if c.is_ascii() || !c.is_alphabetic() => sign(c),
+                _ if script == Some(this) && c >= '\u{700}' => 8 * BIT,
                 _ if is_strange(c) => STRANGE,
                 _ if script == Some(this) => 8 * BIT,
+                _ if in_word => 15 * BIT + SWITCH,
                 _ => 15 * BIT,
             };
             if c.is_alphabetic() && !c.is_ascii() {
@@ -325,14 +348,19 @@ fn letters(index: &BTreeMap<char, usize>, costs: &[u8], word: &str) -> u32 {
     let width = index.len() + 1;
     let mut cost = 0;
     let mut before = Some(0);
+    let mut last = None;
     for c in word.chars() {
         let this = index.get(&lower(c)).copied();
         cost += match (before, this) {
             (Some(before), Some(this)) => u32::from(costs[before * width + this]),
             // After a foreign letter: any.
             (None, Some(_)) => 5 * BIT,
+            (_, None) if last.is_some_and(|last| script_of(last) != script_of(c)) => {
+                foreign(c) + SWITCH
+            }
             (_, None) => foreign(c),
         };
+        last = Some(c);
         before = this;
     }
     cost + before.map_or(2 * BIT, |before| u32::from(costs[before * width]))
@@ -351,12 +379,32 @@ fn is_accent(c: char) -> bool {
     matches!(u32::from(c), 0x300..=0x30C | 0x323..=0x328)
 }
 
+/// A number for the script of a letter, by blocks.
+fn script_of(c: char) -> u32 {
+    match u32::from(c) {
+        0..=0x2FF | 0x1E00..=0x1EFF => 0x250,
+        0x370..=0x3FF | 0x1F00..=0x1FFF => 0x370,
+        0x400..=0x52F => 0x400,
+        0x530..=0x58F => 0x530,
+        0x590..=0x5FF => 0x590,
+        0x600..=0x77F => 0x600,
+        other => other >> 7 << 7,
+    }
+}
+
+/// Accents, points and other marks, which stand on letters of their script.
+fn is_mark(c: char) -> bool {
+    matches!(u32::from(c), 0x300..=0x36F | 0x483..=0x489 | 0x591..=0x5C7 | 0x610..=0x61A | 0x64B..=0x65F)
+}
+
 /// Letters that no language is written in today, or next to none: signs of phonetics, of old
 /// manuscripts, of single languages in Africa.
 fn is_strange(c: char) -> bool {
     match u32::from(c) {
         // But those of Vietnamese, Azerbaijani, Pinyin and Romanian.
         0x18F | 0x1A0 | 0x1A1 | 0x1AF | 0x1B0 | 0x1CD..=0x1DC | 0x218..=0x21B | 0x259 => false,
+        // The ʻokina, and the apostrophe that is a letter.
+        0x2BB | 0x2BC => false,
         0x180..=0x2FF | 0x370..=0x385 | 0x3CF..=0x3FF | 0x460..=0x489 | 0x500..=0x52F => true,
         0x700..=0x7FF => true,
         _ => false,
@@ -413,7 +461,10 @@ fn sign(c: char) -> u32 {
         '\u{a0}' => 16,
         // Lines and blocks, which DOS pages have for frames.
         '\u{2500}'..='\u{259f}' => 22,
-        '\u{e000}'..='\u{f8ff}' | '\u{40000}'.. => 26,
+        '\u{e000}'..='\u{f8ff}' => 26,
+        // No such characters are.
+        '\u{40000}'..='\u{dffff}' => 40,
+        '\u{e0000}'.. => 26,
         '\u{ff61}'..='\u{ff65}' => 14,
         _ => 18,
     };
@@ -469,7 +520,11 @@ impl Characters<'_> {
         let Some(before) = before else {
             return single + BIT;
         };
-        let before = usize::from(before);
+        let known_as = |rank: u16| match self.known_as.get(usize::from(rank)) {
+            Some(known) => *known,
+            None => rank,
+        };
+        let (before, this) = (usize::from(known_as(before)), known_as(this));
         let other = self.other.get(before).copied().unwrap_or_default();
         let row = self.rows.get(before).copied().unwrap_or_default();
         let saved = find(row, this).map_or(0, |level| SAVED[level]);
@@ -518,13 +573,15 @@ fn full_width(word: &str) -> (Cow<'_, str>, u32) {
 }
 
 /// What a follower in a row costs less than one that is not, by its level.
-pub(crate) const SAVED: [u32; 8] = [24, 40, 56, 72, 96, 120, 152, 192];
+pub(crate) const SAVED: [u32; 1 << LEVEL_BITS] = [40, 72, 108, 156];
+/// Bits that a level takes in a row.
+pub(crate) const LEVEL_BITS: usize = 2;
 
 /// The level of `rank` in a row.
 ///
 /// A row is a string of bits, the highest of a byte first, filled up with ones. The first four say how
 /// many low bits there are. Each entry is its distance from the one before less one, in the code of
-/// Rice: as many ones as the high part says and a zero, then the low bits; and three bits for the
+/// Rice: as many ones as the high part says and a zero, then the low bits; and [`LEVEL_BITS`] for the
 /// level.
 fn find(row: &[u8], rank: u16) -> Option<usize> {
     let low_bits = u32::from(row.first()? >> 4);
@@ -538,15 +595,15 @@ fn find(row: &[u8], rank: u16) -> Option<usize> {
             distance += 1;
             position += 1;
         }
-        let rest = low_bits as usize + 3;
+        let rest = low_bits as usize + LEVEL_BITS;
         if position + 1 + rest > end {
             return None;
         }
         let tail = (position + 1..position + 1 + rest).fold(0, |tail, at| tail << 1 | bit(at));
         position += 1 + rest;
-        at += i32::try_from(distance << low_bits | tail >> 3).ok()? + 1;
+        at += i32::try_from(distance << low_bits | tail >> LEVEL_BITS).ok()? + 1;
         if at >= i32::from(rank) {
-            return (at == i32::from(rank)).then_some(tail as usize & 7);
+            return (at == i32::from(rank)).then_some(tail as usize & (SAVED.len() - 1));
         }
     }
 }
