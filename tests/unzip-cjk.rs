@@ -300,6 +300,11 @@ fn extraction_is_that_of_unzip() {
     ] {
         same_as_unzip("unzip", args, &nothing);
     }
+    // A name leads out of a folder that is not there yet.
+    same_as_unzip("unzip", &["-:", "up.zip"], &|work| {
+        let zip = Zip::new().add(Entry::new(b"new/../file").data(b"x"));
+        fs::write(work.join("up.zip"), zip.bytes()).unwrap();
+    });
 }
 
 #[test]
@@ -536,6 +541,10 @@ fn mistakes_have_their_status() {
         let help = dir.ours(args).exits(0).out();
         assert!(help.starts_with("Usage: unzip-cjk"), "{args:?}");
     }
+    for args in [&["-Z"][..], &["-Z", "-h"], &["-Z", "-v"], &["-Z1"]] {
+        let help = dir.ours(args).exits(0).out();
+        assert!(help.starts_with("Usage: unzip-cjk"), "{args:?}");
+    }
     for args in [&["--version"][..], &["-v"]] {
         let version = dir.ours(args).exits(0).out();
         assert!(version.starts_with("unzip-cjk "), "{args:?}");
@@ -609,6 +618,48 @@ fn questions_are_those_of_unzip() {
         }
         assert_eq!(results[0], results[1], "{typed:?}");
     }
+}
+
+#[test]
+fn a_full_path_is_a_new_name_too() {
+    if !can("a_full_path_is_a_new_name_too", false, &["script"]) {
+        return;
+    }
+    let dir = Dir::new();
+    let zip = dir.zip("a.zip", &Zip::new().add(Entry::new(b"a").data(b"x")));
+    let zip = zip.to_str().unwrap();
+    let work = dir.path("work");
+    fs::create_dir(&work).unwrap();
+    fs::write(work.join("a"), "there").unwrap();
+    let new = dir.path("new");
+    // -j leaves out the folders of this name as well, so it is one below.
+    for (options, wanted) in [("", &new), ("-j", &work.join("new"))] {
+        let typed = format!("r\n{}\n", new.display());
+        let ran = at_terminal(OURS, &work, &format!("{options} {zip}"), &typed);
+        assert_eq!(ran.code, 0, "{}", ran.out());
+        assert_eq!(fs::read(wanted).unwrap(), b"x", "{options}");
+        fs::remove_file(wanted).unwrap();
+    }
+}
+
+#[test]
+fn nothing_comes_after_a_screen_that_was_the_last() {
+    let test = "nothing_comes_after_a_screen_that_was_the_last";
+    if !can(test, false, &["script"]) {
+        return;
+    }
+    let dir = Dir::new();
+    let names = (0..60).map(|number| format!("file{number}"));
+    let zip = names.fold(Zip::new(), |zip, name| {
+        zip.add(Entry::new(name.as_bytes()).data(b"x"))
+    });
+    let zip = dir.zip("a.zip", &zip);
+    let work = dir.path("work");
+    fs::create_dir(&work).unwrap();
+    let ran = at_terminal(OURS, &work, &format!("-M {}", zip.display()), "q");
+    assert_eq!(ran.code, 0, "{}", ran.out());
+    assert_eq!(ran.out().matches("--More--").count(), 1, "{}", ran.out());
+    assert!(work.join("file5").exists() && !work.join("file40").exists());
 }
 
 #[test]
@@ -753,6 +804,55 @@ fn names_are_right_without_an_option() {
             fs::remove_dir_all(&work).unwrap();
         }
     }
+}
+
+#[test]
+fn mixed_archives_have_every_name_right() {
+    let dir = Dir::new();
+    let in_gbk = |name: &str| encoding_rs::GBK.encode(name).0.into_owned();
+    let names = [
+        "\u{7167}\u{7247}/\u{4f1a}\u{8bae}\u{7eaa}\u{8981}.doc",
+        "\u{8d22}\u{52a1}\u{62a5}\u{8868}.xls",
+        "\u{4e2d}\u{6587}\u{6587}\u{4ef6}.txt",
+        "SETUP.EXE",
+        "r\u{e9}sum\u{e9}.doc",
+    ];
+    let zip = Zip::new()
+        .add(Entry::new(&in_gbk(names[0])).dos(0x20))
+        .add(Entry::new(&in_gbk(names[1])).dos(0x20))
+        .add(Entry::new(names[2].as_bytes()).dos(0x20).utf8())
+        .add(Entry::new(names[3].as_bytes()).dos(0x20))
+        // From CP437, and no GBK.
+        .add(Entry::new(b"r\x82sum\x82.doc").dos(0x20));
+    let zip = dir.zip("a.zip", &zip);
+    let zip = zip.to_str().unwrap();
+    for locale in ["C", "C.UTF-8", "zh_CN.UTF-8", "ja_JP.UTF-8", "ru_RU.UTF-8"] {
+        fs::create_dir(dir.path("mixed")).unwrap();
+        let ours = || {
+            let mut ours = tool(OURS);
+            ours.env("LC_ALL", locale).current_dir(dir.path("mixed"));
+            ours
+        };
+        let listed = run(ours().args(["-Z1", zip])).exits(0);
+        assert_eq!(listed.out(), names.join("\n") + "\n", "{locale}");
+        run(ours().args(["-q", zip])).exits(0);
+        for name in names {
+            assert!(dir.path("mixed").join(name).is_file(), "{name} {locale}");
+        }
+        assert_eq!(tree(&dir.path("mixed"), false).len(), 6, "{locale}");
+        fs::remove_dir_all(dir.path("mixed")).unwrap();
+    }
+}
+
+#[test]
+fn raw_names_keep_backslashes() {
+    let dir = Dir::new();
+    let bytes = b"\x8b@\x94\\\x88\xea.doc"; // CP932, with a trail byte 0x5C
+    let zip = dir.zip("a.zip", &Zip::new().add(Entry::new(bytes).dos(0x20)));
+    let zip = zip.to_str().unwrap();
+    let ran = dir.ours(&["-q", "--raw-names", zip]).exits(0);
+    assert_eq!(ran.stderr, "");
+    assert!(dir.path("work").join(OsStr::from_bytes(bytes)).is_file());
 }
 
 #[test]
@@ -1092,6 +1192,31 @@ fn a_closed_pipe_ends_it_quietly() {
         "{}",
         ran.stderr
     );
+}
+
+#[test]
+fn a_closed_pipe_leaves_whole_files_only() {
+    let dir = Dir::new();
+    let data = vec![b'x'; 12 << 20];
+    let mut zip = Zip::new();
+    for number in 0..6 {
+        let name = format!("file{number}");
+        zip = zip.add(Entry::new(name.as_bytes()).data(&data).deflate());
+    }
+    let zip = dir.zip("a.zip", &zip);
+    for reader in ["true", "head -1"] {
+        let shell = format!(
+            "'{OURS}' '{}' -d out | {reader} > /dev/null; echo ${{PIPESTATUS[0]}}",
+            zip.display()
+        );
+        let mut bash = tool("bash");
+        let ran = run(bash.current_dir(dir.path("")).args(["-c", &shell]));
+        assert_eq!((ran.out(), ran.stderr), ("141\n".into(), String::new()));
+        for (name, (_, _, content)) in tree(&dir.path("out"), false) {
+            assert!(content == data, "{name:?} has {} bytes", content.len());
+        }
+        fs::remove_dir_all(dir.path("out")).unwrap();
+    }
 }
 
 #[test]

@@ -140,7 +140,8 @@ impl<'a> Extraction<'a> {
     fn threads(&self, entries: &[&Entry]) -> Option<NonZero<usize>> {
         /// Less is done before a thread has started.
         const WORTH_IT: u64 = 512 << 10;
-        if self.options.pipe {
+        // Who stops after a screen has seen all that was extracted.
+        if self.options.pipe || self.options.more {
             return None;
         }
         let work = |entry: &&Entry| entry.packed.max(entry.size / 4).saturating_add(16 << 10);
@@ -173,8 +174,11 @@ impl<'a> Extraction<'a> {
         let opened = match Target::open(name, unbound) {
             Err(rustix::io::Errno::NOENT) if self.options.freshen => return Some(status::OK),
             Err(rustix::io::Errno::NOENT) => {
-                let made = rustix::fs::mkdir(name, Mode::from_raw_mode(0o777));
-                made.and_then(|()| Target::open(name, unbound))
+                match rustix::fs::mkdir(name, Mode::from_raw_mode(0o777)) {
+                    Ok(()) => Target::open(name, unbound),
+                    // Somebody else has made it just now, or it is a link to nowhere.
+                    Err(e) => Target::open(name, unbound).map_err(|_| e),
+                }
             }
             opened => opened,
         };

@@ -46,6 +46,7 @@ mod zipinfo_extra;
 mod zipinfo_long;
 
 use args::{Options, Request, Wrong};
+use nix::sys::signal::Signal;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::process::ExitCode;
@@ -53,7 +54,6 @@ use std::process::ExitCode;
 const TOOL: &str = "unzip-cjk";
 
 fn main() -> ExitCode {
-    cli::signal::default_sigpipe();
     if let Err(e) = cli::signal::start(TOOL) {
         let why = cli::diag::system_text(&e);
         cli::diag::report(TOOL, format_args!("signals: {why}"));
@@ -80,6 +80,10 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> status::Status {
+    // A reader that goes away ends it at once, unless there are files that would stay incomplete.
+    if !options.extracts() {
+        cli::signal::default_sigpipe();
+    }
     // -t of zipinfo prints totals, and sends errors to stdout just as well.
     let totals = options.zipinfo.is_some_and(|listing| listing.totals);
     let mut say = say::Say::new(options.test || totals, options.more);
@@ -88,6 +92,7 @@ fn run(options: &Options) -> status::Status {
 }
 
 fn print(text: &str) -> status::Status {
+    cli::signal::default_sigpipe();
     let mut say = say::Say::new(false, false);
     say.out(text);
     written(say, status::OK)
@@ -98,6 +103,12 @@ fn written(say: say::Say, status: status::Status) -> status::Status {
     match say.finish() {
         Ok(()) => status,
         Err(e) => {
+            if e.kind() == std::io::ErrorKind::BrokenPipe {
+                cli::signal::default_sigpipe();
+                if !cli::signal::is_ignored(Signal::SIGPIPE) {
+                    cli::signal::die_by(Signal::SIGPIPE);
+                }
+            }
             let why = cli::diag::system_text(&e);
             cli::diag::report(TOOL, format_args!("standard output: {why}"));
             status.max(status::DISK)

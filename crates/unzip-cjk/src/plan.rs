@@ -136,7 +136,7 @@ impl<'r, 'x> Run<'r, 'x> {
             if cli::signal::stop_requested().is_some() {
                 self.interrupt();
             }
-            if self.stopped || self.say.quit {
+            if self.stopped {
                 break;
             }
             self.counts.entries += 1;
@@ -149,7 +149,7 @@ impl<'r, 'x> Run<'r, 'x> {
             }
         }
         self.drain();
-        !self.stopped && !self.say.quit
+        !self.stopped
     }
 
     pub(crate) fn interrupt(&mut self) {
@@ -207,6 +207,9 @@ impl<'r, 'x> Run<'r, 'x> {
                 if !self.stopped {
                     self.report(slot);
                 }
+                if self.say.is_unread() {
+                    self.stop();
+                }
             }
             if self.slots.is_empty() {
                 self.in_flight.clear();
@@ -247,6 +250,9 @@ impl<'r, 'x> Run<'r, 'x> {
         }
         self.announce(&early);
         self.say.flush();
+        if self.say.is_unread() {
+            self.stop();
+        }
     }
 
     /// Waits until nothing is under way.

@@ -136,6 +136,12 @@ impl Say {
         self.failed.is_some()
     }
 
+    /// Whether nobody wants to see more.
+    pub(crate) fn is_unread(&self) -> bool {
+        let kind = self.failed.as_ref().map(io::Error::kind);
+        self.quit || kind == Some(io::ErrorKind::BrokenPipe)
+    }
+
     /// Ends printing, and tells whether all of stdout was written.
     pub(crate) fn finish(self) -> io::Result<()> {
         match self.failed {
@@ -145,6 +151,9 @@ impl Say {
     }
 
     fn paged(&mut self, text: &[u8]) {
+        if self.quit {
+            return;
+        }
         let mut start = 0;
         for (at, byte) in text.iter().enumerate() {
             let Some(more) = &mut self.more else { break };
