@@ -26,7 +26,8 @@ impl<'r> Run<'r, '_> {
         steps: &mut Vec<Step>,
     ) -> Result<Task<'r>, Skip> {
         let options = self.x.options;
-        if entry.host == host::FAT && !name.contains(&b'/') && name.contains(&b'\\') {
+        let backslashes = entry.host == host::FAT && !options.raw_names;
+        if backslashes && !name.contains(&b'/') && name.contains(&b'\\') {
             if !std::mem::replace(&mut self.reported_backslash, true) {
                 let archive = &self.archive.name;
                 steps.push(Step::ErrLine(text!(
@@ -45,7 +46,7 @@ impl<'r> Run<'r, '_> {
         let mut absolute = false;
         if name.starts_with(b"/") {
             if renamed {
-                absolute = true;
+                absolute = !options.junk;
             } else {
                 steps.push(Step::Err(text!(
                     "warning:  stripped absolute path spec from ",

@@ -74,7 +74,7 @@ impl Target {
         }
         let (folder, made) = match self.open_below(&path) {
             Ok(folder) => (folder, false),
-            Err(Errno::NOENT) => (self.make(components, &path, create)?, true),
+            Err(Errno::NOENT) => self.make(components, &path, create)?,
             Err(e) => return Err(self.refusal(components, e)),
         };
         let folder = Arc::new(folder);
@@ -90,7 +90,7 @@ impl Target {
         components: &[Vec<u8>],
         path: &[u8],
         create: Option<Mode>,
-    ) -> Result<OwnedFd, Refused> {
+    ) -> Result<(OwnedFd, bool), Refused> {
         let Some((name, above)) = components.split_last() else {
             return Err(Refused::Missing);
         };
@@ -99,9 +99,17 @@ impl Target {
             return Err(Refused::Missing);
         };
         let cannot = |e| Refused::Cannot(path.to_vec(), e);
-        // What exists and cannot be opened is a link to nowhere.
         match rustix::fs::mkdirat(&parent, name, mode) {
-            Ok(()) => self.open_below(path).map_err(cannot),
+            Ok(()) => {
+                let folder = self.open_below(path).map_err(cannot)?;
+                Ok((folder, true))
+            }
+            // It is `..`, or somebody else has made it just now. What still cannot be opened is a
+            // link to nowhere.
+            Err(Errno::EXIST) => match self.open_below(path) {
+                Ok(folder) => Ok((folder, false)),
+                Err(_) => Err(cannot(Errno::EXIST)),
+            },
             Err(e) => Err(cannot(e)),
         }
     }

@@ -35,7 +35,6 @@ pub(crate) enum Form {
 
 pub(crate) fn parse(args: VecDeque<OsString>) -> Result<Request, Wrong> {
     const LONG: [&str; 3] = ["help", "version", "raw-names"];
-    let nothing = args.iter().all(|arg| arg == "-Z");
     let mut o = Options::default();
     // As Info-ZIP: each of -h and -t is a flag with two defaults, one of which the form selects.
     let (mut header, mut totals) = (None, None);
@@ -89,10 +88,7 @@ pub(crate) fn parse(args: VecDeque<OsString>) -> Result<Request, Wrong> {
     }
     let mut operands = p.remaining();
     let Some(archive) = operands.pop_front() else {
-        return match nothing {
-            true => Ok(Request::Help),
-            false => Err(Wrong::Usage("no archive given".into())),
-        };
+        return Ok(Request::Help);
     };
     let named = !operands.is_empty();
     let (form, alone) = match form.flatten() {
