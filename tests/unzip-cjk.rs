@@ -308,6 +308,29 @@ fn extraction_is_that_of_unzip() {
 }
 
 #[test]
+fn hours_that_come_twice_or_never_are_those_of_unzip() {
+    if !has_unzip("hours_that_come_twice_or_never_are_those_of_unzip") {
+        return;
+    }
+    for (zone, month, days) in [
+        ("America/New_York", 11, 2..5),
+        ("America/New_York", 3, 9..12),
+        ("Europe/Berlin", 10, 26..29),
+        ("Europe/Berlin", 3, 30..32),
+    ] {
+        let mut zip = Zip::new();
+        for (day, hour) in days.flat_map(|day| (0..6).map(move |hour| (day, hour))) {
+            let name = format!("{day}-{hour}");
+            let entry = Entry::new(name.as_bytes()).data(b"x");
+            zip = zip.add(entry.dos_time([2024, month, day, hour, 30]));
+        }
+        same_with("unzip", &["hours.zip"], &[("TZ", zone)], &|work| {
+            fs::write(work.join("hours.zip"), zip.bytes()).unwrap();
+        });
+    }
+}
+
+#[test]
 fn files_that_are_there_are_treated_as_by_unzip() {
     if !has_unzip("files_that_are_there_are_treated_as_by_unzip") {
         return;

@@ -116,6 +116,12 @@ impl Entry {
         self
     }
 
+    /// Year, month, day, hour and minute.
+    pub fn dos_time(mut self, [year, month, day, hour, minute]: [u32; 5]) -> Entry {
+        self.dos_time = (year - 1980) << 25 | month << 21 | day << 16 | hour << 11 | minute << 5;
+        self
+    }
+
     /// The entry lies where it is not, or over others.
     pub fn moved(mut self, shift: i64) -> Entry {
         self.shift = shift;

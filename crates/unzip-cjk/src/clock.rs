@@ -91,8 +91,11 @@ pub(crate) fn dos_to_seconds(time: u32) -> i64 {
     let days = days_before(year, month % 12) + i64::from(dos.day) - 1;
     let clock = i64::from(dos.hour * 3600 + dos.minute * 60 + dos.second);
     let utc = days * 86400 + clock;
-    let near = utc - offset(utc);
-    utc - offset(near)
+    // Of an hour that comes twice in the year, the second one; as Info-ZIP has it, also in how it
+    // takes the hour that is left out.
+    const DAY: i64 = 86400;
+    let standard = offset(utc - DAY).min(offset(utc + DAY));
+    utc - offset(utc - standard)
 }
 
 /// Days from 1970 to the first of a month, counted from 0.
