@@ -356,7 +356,10 @@ fn a_call_that_fails_is_not_ignored() {
         .args([&port.name, "echo ran"]))
     .exits(125);
     assert_eq!((ran.out().as_str(), port.lines().as_str()), ("", "0"));
-    ran.says(&format!("raiserts: {}: the device is gone", port.name));
+    ran.says(&format!(
+        "raiserts: {}: keying: Input/output error",
+        port.name
+    ));
     let port = Port::new();
     let ran = run(port
         .tool()
@@ -364,10 +367,25 @@ fn a_call_that_fails_is_not_ignored() {
         .args([&port.name, "true"]))
     .exits(125);
     assert!(
-        ran.stderr.contains(": the device is gone"),
+        ran.stderr
+            .contains(": releasing the lines: Input/output error"),
         "{}",
         ran.stderr
     );
+}
+
+/// A USB whose transfers the transmitter disturbs (its driver says EIO, as for a port that has gone).
+#[test]
+fn a_release_that_fails_is_tried_again() {
+    for guarded in [&[][..], &["--invert"]] {
+        let port = Port::new();
+        let mut tool = port.tool();
+        tool.env("MODEM_FAIL", "dip").args(guarded);
+        let ran = run(tool.args([&port.name, "exit 3"])).exits(3);
+        assert_eq!(ran.stderr, "");
+        let released = if guarded.is_empty() { "0R0" } else { "R0R" };
+        assert_eq!(port.lines(), released);
+    }
 }
 
 #[test]

@@ -3,7 +3,8 @@
  * that has just been opened, it begins with both lines up.
  *
  * MODEM_LOG   a file that gets a line per change: milliseconds, process, RTS, DTR (0 or 1)
- * MODEM_FAIL  "bis" or "bic": this call fails with EIO from the second on ("bic") or at once ("bis")
+ * MODEM_FAIL  "bis" or "bic": this call fails with EIO at once ("bis") or from the fourth on ("bic"), which
+ *             is the first that releases; "dip": from the fourth to the eighth
  *
  * What the kernel does when a port is closed is not here: the lab has that. */
 #define _GNU_SOURCE
@@ -74,7 +75,8 @@ int ioctl(int fd, unsigned long request, ...)
         put(*lines | *bits);
         return 0;
     case TIOCMBIC:
-        if (strcmp(fail, "bic") == 0 && cleared++ > 2)
+        cleared++;
+        if (cleared > 3 && (strcmp(fail, "bic") == 0 || (strcmp(fail, "dip") == 0 && cleared < 9)))
             return errno = EIO, -1;
         put(*lines & ~*bits);
         return 0;

@@ -36,6 +36,11 @@ const WORDS: u32 = 10;
 /// How long the guardian leaves the program to obey the time-out by itself.
 const GRACE: Duration = Duration::from_millis(500);
 
+/// How often and how soon a release that fails is tried again, for a second in all: a USB that suffers
+/// from the transmitter may lose some transfers.
+pub(crate) const TRIES: u32 = 50;
+pub(crate) const BETWEEN_TRIES: Duration = Duration::from_millis(20);
+
 /// How a transmitter is released, with system calls only.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Relief<'a> {
@@ -60,9 +65,9 @@ impl<'a> Relief<'a> {
         }
     }
 
-    /// Releases; the device is open as `device` here. Tries for a second: a USB transfer may fail.
+    /// Releases; the device is open as `device` here.
     fn give(self, device: BorrowedFd<'_>) {
-        for _ in 0..50 {
+        for _ in 0..TRIES {
             let done = match self {
                 Relief::Lines { raise, lower, .. } => sys::lower(device, lower).and_then(|()| {
                     if raise == 0 {
@@ -75,7 +80,8 @@ impl<'a> Relief<'a> {
             };
             match done {
                 Ok(()) | Err(Errno::ENODEV | Errno::ENXIO) => return, // or it is gone
-                Err(_) => wait(None, Duration::from_millis(20)),
+                Err(_) if sys::hung_up(device) => return,
+                Err(_) => wait(None, BETWEEN_TRIES),
             };
         }
     }

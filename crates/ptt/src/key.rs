@@ -1,7 +1,7 @@
 //! The device that keys: open, locked, and released when it is dropped.
 
 use crate::cm108::Cm108;
-use crate::guardian::{Guardian, Relief};
+use crate::guardian::{BETWEEN_TRIES, Guardian, Relief, TRIES};
 use crate::lock;
 use crate::serial::Serial;
 use crate::uucp::UucpLock;
@@ -93,11 +93,10 @@ impl Ptt {
         keyed
     }
 
-    /// Releases the transmitter. It is tried whether or not it is keyed; an error means that it may
-    /// be keyed still, except [`Error::Gone`].
+    /// Releases the transmitter. It is tried whether or not it is keyed, and for a second if it fails; an
+    /// error means that it may be keyed still, except [`Error::Gone`].
     pub fn release(&mut self) -> Result<(), Error> {
-        // A transfer over a USB that suffers from the transmitter may fail once.
-        let mut tries = 3;
+        let mut tries = TRIES;
         loop {
             let released = match &mut self.device {
                 Device::Serial(port) => port.release(),
@@ -105,7 +104,7 @@ impl Ptt {
             };
             tries -= 1;
             match released {
-                Err(Error::System { .. }) if tries > 0 => {}
+                Err(Error::System { .. }) if tries > 0 => std::thread::sleep(BETWEEN_TRIES),
                 Err(error) => return Err(error),
                 Ok(()) => break,
             }

@@ -184,12 +184,19 @@ impl Serial {
         }
     }
 
+    /// EIO is said of a port that has gone, and of a USB transfer that has failed (usb_translate_errors() in
+    /// linux/usb/serial.h): that may be done again.
     fn lost(&self, doing: &'static str, error: Errno) -> Error {
         match error {
-            Errno::EIO | Errno::ENODEV | Errno::ENXIO => Error::Gone {
-                path: self.path.clone(),
-            },
+            Errno::ENODEV | Errno::ENXIO => self.gone(),
+            Errno::EIO if sys::hung_up(self.port.fd()) => self.gone(),
             error => Error::system(&self.path, doing, error),
+        }
+    }
+
+    fn gone(&self) -> Error {
+        Error::Gone {
+            path: self.path.clone(),
         }
     }
 }
