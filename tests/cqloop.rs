@@ -601,7 +601,7 @@ fn a_missing_or_broken_file_is_found_first() {
         ("/dev/zero", "not a WAV, FLAC, Ogg, MP3 or AIFF file"),
         (
             "long.wav",
-            "keeps the transmitter keyed for longer than the time-out of 179.9 s (--timeout)",
+            "lasts longer than the 179.9 s that the time-out leaves for it (--timeout)",
         ),
     ] {
         // The key is no device at all: it is not even looked at before the file is good.
@@ -688,6 +688,47 @@ fn what_cannot_be_written_is_told() {
     desk.play(&["-c1", "--log=/nonexistent/log", "cq.wav"])
         .exits(2)
         .says("cqloop: /nonexistent/log: No such file or directory");
+    // It is told when a signal ends the run, too.
+    let mut command = desk.cqloop();
+    let mut child = command
+        .args(["-D", "null", "--log=/dev/full", "cq.wav"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut out = child.stdout.take().unwrap();
+    out.read_exact(&mut [0; 100]).unwrap();
+    send(&child, Signal::SIGTERM);
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.signal(), Some(Signal::SIGTERM as i32));
+    assert_eq!(
+        output.stderr,
+        b"cqloop: /dev/full: No space left on device\n"
+    );
+}
+
+/// A pager that waits, or a connection that hangs, is no reason to stop, nor not to be stopped.
+#[test]
+fn output_that_nobody_reads_holds_nothing_up() {
+    use nix::fcntl::{FcntlArg, fcntl};
+    let desk = Desk::new();
+    let (_reader, writer) = std::io::pipe().unwrap();
+    fcntl(&writer, FcntlArg::F_SETPIPE_SZ(4096)).unwrap();
+    let child = endless(&desk, |command| {
+        command.stdout(writer);
+    });
+    until("it goes on", || passes(&desk) > 300); // more than the pipe holds
+    send(&child, Signal::SIGTERM);
+    assert_eq!(ended(child), 143);
+
+    // The same for a log, but whoever wants a log is told that lines are missing.
+    let fifo = desk.path("fifo");
+    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let reader = File::options().read(true).write(true).open(&fifo).unwrap();
+    fcntl(&reader, FcntlArg::F_SETPIPE_SZ(4096)).unwrap();
+    desk.play(&["-c40", "--log=fifo", "0", "cq.wav"])
+        .exits(1)
+        .says("cqloop: fifo: lines are missing, since nobody reads it");
 }
 
 /// Endless on a card that takes everything: starts it and waits until it is on the air.
@@ -841,6 +882,38 @@ fn any_key_stops_it_and_the_terminal_is_as_before() {
         let log = fs::read_to_string(desk.path("log")).unwrap();
         assert!(log.contains("stopped by a key"), "{log}");
     }
+}
+
+/// `cqloop &` and then `fg`: the keys are for it again.
+#[test]
+fn keys_work_when_it_comes_to_the_foreground() {
+    use nix::sys::termios::{LocalFlags, tcgetattr};
+    let desk = Desk::new();
+    desk.wav16("cq.wav", RATE, 1, &noise(RATE));
+    let pty = Pty::open();
+    drop_output(&mut pty.person.try_clone().unwrap());
+    let is_by_line = || {
+        let settings = tcgetattr(&pty.program).unwrap();
+        settings.local_flags.contains(LocalFlags::ICANON)
+    };
+    let mut shell = Command::new("/bin/sh");
+    let script = "set -m; \"$0\" -D null --log=log cq.wav & \
+                  until [ -e go ]; do sleep 0.01; done; fg; echo $? >status";
+    shell
+        .args(["-c", script, env!("CARGO_BIN_EXE_cqloop")])
+        .current_dir(desk.dir.path());
+    pty.give(&mut shell);
+    let child = shell.spawn().unwrap();
+    until("on the air", || passes(&desk) > 1);
+    assert!(is_by_line(), "the keys were the shell's");
+    fs::write(desk.path("go"), "").unwrap();
+    until("the keys are read one by one", || !is_by_line());
+    (&pty.person).write_all(b"q").unwrap();
+    assert_eq!(ended(child), 0);
+    assert_eq!(fs::read_to_string(desk.path("status")).unwrap(), "0\n");
+    let log = fs::read_to_string(desk.path("log")).unwrap();
+    assert!(log.contains("stopped by a key"), "{log}");
+    assert!(is_by_line(), "the terminal is as before");
 }
 
 /// Reads what comes, in a thread of its own, until the end.

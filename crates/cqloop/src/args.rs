@@ -351,6 +351,14 @@ impl Seen {
         if self.line.is_some() && self.cm108.is_some() {
             return Err("--line and --cm108 exclude each other".into());
         }
+        if self.quiet_open && self.invert {
+            return Err(
+                "--quiet-open and --invert exclude each other: speed 0 holds the line low".into(),
+            );
+        }
+        if self.quiet_open && self.cm108.is_some() {
+            return Err("--quiet-open and --cm108 exclude each other".into());
+        }
         Ok(())
     }
 }
@@ -459,6 +467,14 @@ mod tests {
             (
                 "--gain 1 --normalize f",
                 "--gain and --normalize exclude each other",
+            ),
+            (
+                "-p /dev/x --quiet-open -i f",
+                "--quiet-open and --invert exclude each other: speed 0 holds the line low",
+            ),
+            (
+                "-p hw:1 --quiet-open --cm108 f",
+                "--quiet-open and --cm108 exclude each other",
             ),
             ("--count 0 f", "--count '0': not a number from 1"),
             (

@@ -61,28 +61,14 @@ impl Wish {
         .filter(enough)
     }
 
-    /// Formats likewise: those that hold every bit, the smallest first; then those that do not.
+    /// Formats likewise: one that holds every bit and that most cards take; then the others, the best first.
     fn formats(&self) -> [Format; 5] {
         match self.bits {
-            1..=8 => [
+            1..=16 => [
                 Format::S16,
                 Format::S32,
                 Format::S24,
                 Format::S24Packed,
-                Format::U8,
-            ],
-            9..=16 => [
-                Format::S16,
-                Format::S32,
-                Format::S24,
-                Format::S24Packed,
-                Format::U8,
-            ],
-            17..=24 => [
-                Format::S32,
-                Format::S24,
-                Format::S24Packed,
-                Format::S16,
                 Format::U8,
             ],
             _ => [

@@ -58,9 +58,7 @@ impl Error {
     pub(crate) fn too_long(path: &Path, limit: f64) -> Error {
         Error::unfit(
             path,
-            format!(
-                "keeps the transmitter keyed for longer than the time-out of {limit} s (--timeout)"
-            ),
+            format!("lasts longer than the {limit} s that the time-out leaves for it (--timeout)"),
         )
     }
 

@@ -30,7 +30,7 @@ pub(crate) fn run() -> Result<(), Error> {
         text.push_str(&format!(
             "{}\t{}\n",
             cli::diag::name(name),
-            port.description
+            cli::diag::name(&port.description)
         ));
     }
     let mut out = cli::output::Output::stdout();

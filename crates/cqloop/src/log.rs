@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::clock;
 use crate::error::Error;
+use crate::ready;
 
 /// A log, or none.
 #[derive(Debug)]
@@ -34,12 +35,15 @@ impl Log {
     pub(crate) fn say(&mut self, what: impl std::fmt::Display) {
         let Some(file) = &mut self.file else { return };
         let line = format!("{} {what}\n", clock::stamp());
-        if let Err(error) = file.write_all(line.as_bytes())
-            && self.failed.is_none()
-        {
-            let text = cli::diag::system_text(&error);
-            self.failed = Some(Error::failed(cli::diag::name(&self.path).to_string(), text));
-        }
+        let why = match ready::to_write(&*file) {
+            true => match file.write_all(line.as_bytes()) {
+                Ok(()) => return,
+                Err(error) => cli::diag::system_text(&error),
+            },
+            false => "lines are missing, since nobody reads it".to_owned(),
+        };
+        let name = cli::diag::name(&self.path).to_string();
+        self.failed.get_or_insert(Error::failed(name, why));
     }
 
     /// Whether all lines have been written.

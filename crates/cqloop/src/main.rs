@@ -12,6 +12,7 @@ mod list;
 mod log;
 mod message;
 mod player;
+mod ready;
 mod recording;
 mod resample;
 mod run;

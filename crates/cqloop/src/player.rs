@@ -5,7 +5,6 @@
 //! until the next thing is due. The key follows the card, not the writing: as long as the card does
 //! not move, the guardian of the key ([`ptt::Setup::dead_man`]) is not told that all is well.
 
-use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, ppoll};
@@ -18,6 +17,7 @@ use crate::error::Error;
 use crate::key::Key;
 use crate::log::Log;
 use crate::message::Message;
+use crate::ready;
 use crate::schedule::{Moment, Moments, Schedule, seconds};
 use crate::signals::{Asked, Signals, pause};
 use crate::status::Status;
@@ -216,21 +216,29 @@ impl Player<'_> {
                 Asked::Stop(signal) => return Err(Turn::End(End::Signal(signal))),
                 Asked::Status => {
                     let (passes, xruns) = (stream.passes, stream.xruns);
-                    cli::diag::report(crate::TOOL, format_args!("{passes} passes, {xruns} xruns"));
+                    if ready::to_write(std::io::stderr()) {
+                        let status = format_args!("{passes} passes, {xruns} xruns");
+                        cli::diag::report(crate::TOOL, status);
+                    }
                 }
                 Asked::Pause => {
                     self.key.release()?;
                     self.card.stop();
+                    self.status.show(false)?;
                     *terminal = None;
                     self.log.say("paused");
                     pause();
-                    *terminal = Terminal::open();
                     return Err(Turn::Interrupted("paused"));
                 }
             }
         }
+        // A shell may have put us into the background, or back (`bg`, `fg`).
+        if !terminal.as_ref().is_some_and(Terminal::is_ours) {
+            *terminal = None;
+            *terminal = Terminal::open();
+        }
         if let Some(keys) = terminal
-            && is_ready(keys.fd())
+            && ready::to_read(keys.fd())
         {
             match keys.key() {
                 Ok(_) => return Err(Turn::End(End::Key)),
@@ -458,9 +466,4 @@ impl Player<'_> {
         }
         Ok(None)
     }
-}
-
-fn is_ready(fd: BorrowedFd<'_>) -> bool {
-    let mut fds = [PollFd::new(fd, PollFlags::POLLIN)];
-    nix::poll::poll(&mut fds, nix::poll::PollTimeout::ZERO).is_ok_and(|count| count > 0)
 }

@@ -221,14 +221,14 @@ fn after_id3(bytes: &[u8]) -> usize {
 /// of their own, in 64 bits. And many a program that adds a chunk forgets the length of the whole.
 fn mend_wav(bytes: &mut Vec<u8>) -> Option<u16> {
     const UNKNOWN: u32 = 0x7fff_0000;
-    let number = |bytes: &[u8], at: usize| match bytes.get(at..at + 4) {
+    let number = |bytes: &[u8], at: usize| match bytes.get(at..at.checked_add(4)?) {
         Some(&[a, b, c, d]) => Some(u32::from_le_bytes([a, b, c, d])),
         _ => None,
     };
     bytes[..4].copy_from_slice(b"RIFF");
     let (mut channels, mut long) = (None, None);
-    let mut at = 12;
-    while let Some(size) = number(bytes, at + 4) {
+    let mut at = 12_usize;
+    while let Some(size) = at.checked_add(4).and_then(|at| number(bytes, at)) {
         let body = at + 8;
         match &bytes[at..at + 4] {
             b"ds64" => {
@@ -518,7 +518,7 @@ mod tests {
         let second = wav(&[7; 8000], 16_036, 16_000);
         assert!(decoded(second.clone(), Some(1.0)).is_ok());
         let why = decoded(second, Some(0.9)).unwrap_err().to_string();
-        assert!(why.contains("time-out of 0.9 s"), "{why}");
+        assert!(why.contains("longer than the 0.9 s"), "{why}");
     }
 
     #[test]

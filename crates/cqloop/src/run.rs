@@ -58,9 +58,16 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
     };
     let end = player.run();
     let closed = player.key.close();
-    match end? {
-        End::Signal(signal) => Err(Error::Interrupted(signal)),
-        End::Counted | End::Key => closed.and_then(|()| log.finish()),
+    let end = end?;
+    let closed = closed.and_then(|()| log.finish());
+    match (end, closed) {
+        (End::Signal(signal), closed) => {
+            if let Err(error) = closed {
+                cli::diag::report(crate::TOOL, error);
+            }
+            Err(Error::Interrupted(signal))
+        }
+        (End::Counted | End::Key, closed) => closed,
     }
 }
 

@@ -3,6 +3,9 @@
 //! Pass `k` begins at `origin + k * (length + delay)`. Everything is counted from the origin, so
 //! that no rounding adds up: after hours the error is still half a frame.
 
+/// A frame that no card gets to, with room behind it for an over and more.
+const NEVER: u64 = u64::MAX / 2;
+
 /// The passes of a run. An over is a pass with the lead before it and the tail behind it, during
 /// which the transmitter is keyed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,9 +65,11 @@ impl Schedule {
             return None;
         }
         let since = u128::from(pass - self.first);
-        let delays = since * u128::from(self.delay) * u128::from(self.rate);
-        let delays = (delays + 500_000_000) / 1_000_000_000;
-        let begin = self.origin + (since * u128::from(self.length) + delays) as u64;
+        let delays = since.saturating_mul(u128::from(self.delay) * u128::from(self.rate));
+        let delays = delays.saturating_add(500_000_000) / 1_000_000_000;
+        let since = since * u128::from(self.length) + delays;
+        // Of so many passes nobody lives to see the last one, but somebody may ask for them.
+        let begin = self.origin + u64::try_from(since).unwrap_or(u64::MAX).min(NEVER);
         let end = begin + self.length;
         Some(Over {
             pass,
@@ -206,6 +211,21 @@ mod tests {
                 (235, Off, 1),
             ]
         );
+    }
+
+    #[test]
+    fn any_count_has_an_end_behind_its_begin() {
+        let schedule = Schedule::new(
+            768_000,
+            1 << 27,
+            86_400_000_000_000,
+            (9, 9),
+            Some(u64::MAX),
+            5,
+        );
+        let last = schedule.over(u64::MAX - 1).unwrap();
+        assert!(last.on < last.begin && last.begin < last.end && last.end < last.off);
+        assert!(last.begin > schedule.over(1_000_000).unwrap().off);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::clock;
 use crate::error::Error;
+use crate::ready;
 
 /// `Started at: DATE`, and below it one line that is written over.
 #[derive(Debug)]
@@ -40,7 +41,11 @@ impl Status {
     }
 }
 
+/// What nobody reads now is left out: the line is written over anyway.
 fn put(text: &str) -> Result<(), Error> {
+    if !ready::to_write(io::stdout()) {
+        return Ok(());
+    }
     let mut out = cli::output::Output::stdout();
     out.write_all(text.as_bytes())
         .and_then(|()| out.flush())

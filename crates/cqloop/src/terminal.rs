@@ -36,6 +36,12 @@ impl Terminal {
         Some(Terminal { stdin, before })
     }
 
+    /// Whether we are the job in the foreground. Else the keys are not for us, and reading them
+    /// would stop us.
+    pub(crate) fn is_ours(&self) -> bool {
+        tcgetpgrp(&self.stdin).is_ok_and(|group| group == getpgrp())
+    }
+
     /// A key that was pressed. Call it when the descriptor is ready: else it waits.
     ///
     /// An error is the end: the terminal is gone.
@@ -54,7 +60,7 @@ impl Terminal {
 
 impl Drop for Terminal {
     fn drop(&mut self) {
-        if tcgetpgrp(&self.stdin).is_ok_and(|group| group == getpgrp()) {
+        if self.is_ours() {
             let _ = tcsetattr(&self.stdin, SetArg::TCSANOW, &self.before); // it may have gone away
         }
     }
