@@ -1194,6 +1194,31 @@ fn a_run_that_was_stopped_recovers() {
     assert!(log.contains(&format!("passes=1 xruns={times}")), "{log}");
 }
 
+/// Be it ever so short, a pass with a hole is played again.
+#[test]
+fn a_hole_in_an_over_is_noticed_on_a_server_too() {
+    let test = "a_hole_in_an_over_is_noticed_on_a_server_too";
+    let Some(pulse) = Pulse::start(test) else {
+        return;
+    };
+    let desk = Desk::new();
+    desk.wav16("cq.wav", RATE, 1, &noise(RATE * 4));
+    let mut command = pulse.on(&desk);
+    command
+        .args(["-c1", "--log=log", "cq.wav"])
+        .stdout(Stdio::null());
+    let child = command.spawn().unwrap();
+    until("on the air", || passes(&desk) == 1);
+    send(&child, Signal::SIGSTOP);
+    std::thread::sleep(Duration::from_millis(1150)); // a second of sound lies ahead
+    send(&child, Signal::SIGCONT);
+    let code = ended(child);
+    let log = fs::read_to_string(desk.path("log")).unwrap();
+    assert_eq!(code, 0, "{log}");
+    assert!(log.contains(" interrupted "), "{log}");
+    assert!(log.matches(" begin pass=1 ").count() >= 2, "{log}");
+}
+
 /// Between two overs too: it does not wait for the next one, nor spin until then.
 #[test]
 fn a_port_that_goes_between_two_overs_is_missed_at_once() {

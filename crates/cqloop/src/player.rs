@@ -94,8 +94,8 @@ struct Stream {
     moved: Duration,
     /// It is no card with a clock: it has heard at once what is written to it.
     at_once: bool,
-    /// The next time the loop wants to look, and how much sound there was then.
-    promise: Option<(Duration, Duration)>,
+    /// By our clock, when the sound that is written has all been heard.
+    lasts: Option<Duration>,
     /// When pass 1 began.
     epoch: Option<Duration>,
     xruns: u32,
@@ -153,7 +153,7 @@ impl Player<'_> {
             heard: 0,
             moved: clock::now(),
             at_once: false,
-            promise: None,
+            lasts: None,
             epoch: None,
             xruns: 0,
             in_a_row: 0,
@@ -202,7 +202,7 @@ impl Player<'_> {
             }
             self.guard(stream)?;
             let sleep = self.until_next(stream, position)?;
-            stream.promise = Some((clock::now() + sleep, self.time(position.ahead)));
+            stream.lasts = (position.ahead > 0).then(|| clock::now() + self.time(position.ahead));
             if !sleep.is_zero() {
                 self.sleep(sleep, terminal.as_ref())?;
             }
@@ -257,10 +257,13 @@ impl Player<'_> {
             stream.moved = now;
         }
         stream.heard = stream.heard.max(heard);
-        // Some sound servers do not tell that they ran dry.
-        if let Some((due, sound)) = stream.promise
-            && now.saturating_sub(due) > sound + LOOK
-        {
+        // Some sound servers do not tell that they ran dry, and leave out as much as came too late. In the
+        // silence between overs a little of that harms nobody.
+        let slack = match stream.moments.is_keyed() {
+            true => Duration::ZERO,
+            false => LOOK,
+        };
+        if stream.lasts.is_some_and(|lasts| now > lasts + slack) {
             return Err(Turn::Interrupted("stopped for too long"));
         }
         let patience = if self.key.is_raised() {
@@ -460,7 +463,7 @@ impl Player<'_> {
         stream.schedule.restart(pass, ahead);
         stream.moments = Moments::from_pass(pass);
         (stream.written, stream.heard) = (0, 0);
-        stream.promise = None;
+        stream.lasts = None;
         if pass == 0 {
             stream.epoch = None;
         }
