@@ -28,7 +28,7 @@ fn with_fault(lab: &Lab, guest: &Guest, when: &str, fault: &str) -> Result<Fault
     let script = format!(
         "{command} > /tmp/out 2> /tmp/err < /dev/null & tool=$!; came=no; \
          while kill -0 $tool 2> /dev/null; do \
-             if {when}; then came=yes; {fault}; break; fi; sleep 0.02; done; \
+             if {when}; then came=yes; {fault}\nbreak; fi; sleep 0.02; done; \
          (sleep 600; kill -9 $tool) > /dev/null 2>&1 < /dev/null & guard=$!; \
          wait $tool 2> /dev/null; status=$?; kill $guard; cat /tmp/out; cat /tmp/err >&2; \
          [ $came = yes ] || {{ echo \"the moment never came; status $status\" >&2; status=99; }}; exit $status",
@@ -63,6 +63,10 @@ fn settle(lab: &Lab, guest: &mut Guest, fault: &Faulted) -> Result<Outcome> {
         137 => "killed".to_owned(),
         status => format!("status {status}"),
     };
+    // Others say that it did not even try, or are those of a broken script.
+    if !matches!(reply.status, 0 | 1 | 4 | 137) {
+        return Err(format!("{note}: {}", reply.tail()));
+    }
     // 0 and 1 say that nothing is left to do, and are held to it.
     if !matches!(reply.status, 0 | 1) {
         let limit = Instant::now() + PATIENCE;
