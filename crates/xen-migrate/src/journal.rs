@@ -209,8 +209,8 @@ pub(crate) fn lock(shell: &Shell, domain: &str, token: &str) -> Result<Lock, Tro
     let script = format!(
         "{{ {DIR}; l=$d/{name}.lock\n\
          if ! {{ [ -d \"$d\" ] || mkdir -p -m 700 \"$d\"; }} || ! true >> \"$l\"; then l=\n\
-         elif exec 9>>\"$l\"; flock -n 9 && [ \"$l\" -ef /proc/$$/fd/9 ]; then trap 'rm -f \"$l\"' EXIT; trap 'exit 1' HUP INT TERM PIPE; echo {token} > \"$l\" && echo taken\n\
-         elif [ \"$(cat \"$l\")\" = {token} ]; then echo own; exec 9>&-\n\
+         elif exec 9>>\"$l\"; flock -n 9 && [ \"$l\" -ef /proc/$$/fd/9 ]; then trap 'rm -f \"$l\"' EXIT; trap 'exit 1' HUP INT TERM PIPE; printf '%s\n' {token} $$ > \"$l\" && echo taken\n\
+         elif [ \"$(head -n 1 \"$l\")\" = {token} ]; then echo own; exec 9>&-\n\
          else echo busy; exec 9>&-; fi; }} </dev/null"
     );
     let reply = shell.keep(&script)?;
@@ -224,6 +224,19 @@ pub(crate) fn lock(shell: &Shell, domain: &str, token: &str) -> Result<Lock, Tro
             reply.err.trim()
         ))),
     }
+}
+
+/// [`lock`] for the new shell of a run whose connection broke, or of who comes after a run that is dead: the
+/// host may not know of it for hours, and keep the old shell, with the lock. That is ended then.
+pub(crate) fn retake(shell: &Shell, domain: &str, old: &str, token: &str) -> Result<Lock, Trouble> {
+    let script = format!(
+        "{DIR}; l=$d/{name}.lock; [ -e \"$l\" ] || exit 0; {{ read -r t; read -r p; }} < \"$l\"\n\
+         [ \"$t\" = {old} ] && [ \"$l\" -ef \"/proc/$p/fd/9\" ] || exit 0; kill -9 \"$p\"; flock -w 10 \"$l\" true",
+        name = quoted(&file_name(domain)),
+        old = quoted(old),
+    );
+    shell.ask("lock", &script)?;
+    lock(shell, domain, token)
 }
 
 /// Whether a run has the lock of a domain at a host.
@@ -348,7 +361,11 @@ mod tests {
         assert_eq!(list(&other), Ok(vec![]));
         unlock(&shell).unwrap();
         assert!(lock(&other, "a guest", "t2").unwrap() == Lock::Taken);
-        drop(other);
+        // What a connection left that is lost.
+        assert_eq!(retake(&shell, "a guest", "t1", "t3"), Ok(Lock::Busy));
+        assert_eq!(retake(&shell, "a guest", "t2", "t3"), Ok(Lock::Taken));
+        assert!(other.run("true").is_err());
+        unlock(&shell).unwrap();
         assert!(lock(&shell, "a guest", "t1").unwrap() == Lock::Taken);
         unlock(&shell).unwrap();
         std::fs::remove_file(dir.path().join("s/another%20guest.lock")).unwrap();

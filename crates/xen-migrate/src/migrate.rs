@@ -458,7 +458,7 @@ impl Migration<'_> {
         let begun = Instant::now();
         let (uuid, domain) = (&self.plan.domain.uuid, &self.plan.domain);
         let started = loop {
-            let asked = Shell::open(&self.reach).and_then(|shell| {
+            let asked = self.connected_anew().and_then(|shell| {
                 let held = instance::held(&shell, uuid);
                 // The old one may be lost, or hang.
                 self.target = shell;
@@ -595,14 +595,19 @@ impl Migration<'_> {
     /// The target may be reached again after a connection was cut.
     fn reconnected(&mut self) -> Result<(), Trouble> {
         if self.target.run("true").is_err() {
-            self.target = Shell::open(&self.reach)?;
-            // The lock went with the old connection, if that is gone there too.
-            let name = &self.plan.domain.name;
-            if journal::lock(&self.target, name, &self.token)? == Lock::Busy {
-                return Err(Trouble::Failed(busy(&self.target, name)));
-            }
+            self.target = self.connected_anew()?;
         }
         Ok(())
+    }
+
+    /// A new connection to the target, with the lock.
+    fn connected_anew(&self) -> Result<Shell, Trouble> {
+        let shell = Shell::open(&self.reach)?;
+        let (name, token) = (&self.plan.domain.name, &self.token);
+        match journal::retake(&shell, name, token, token)? {
+            Lock::Taken => Ok(shell),
+            Lock::Own | Lock::Busy => Err(Trouble::Failed(busy(&shell, name))),
+        }
     }
 
     fn ended(self, outcome: Outcome) -> Result<(), Error> {

@@ -83,7 +83,14 @@ pub(crate) fn recover(args: &Args) -> Result<(), Error> {
     };
     let token = format!("recover-{}", std::process::id());
     for shell in [&case.source, &case.target].into_iter().flatten() {
-        if journal::lock(shell, &args.domain, &token)? != Lock::Taken {
+        // A run lives at the source. Who has its lock there knows that it is dead.
+        let taken = match (&case.source, &case.target) {
+            (Some(_), Some(target)) if std::ptr::eq(shell, target) => {
+                journal::retake(shell, &args.domain, &case.journal.token, &token)?
+            }
+            _ => journal::lock(shell, &args.domain, &token)?,
+        };
+        if taken != Lock::Taken {
             return Err(Error::Recover(busy(shell, &args.domain)));
         }
     }
