@@ -38,6 +38,11 @@ const SCENARIOS: &[Scenario] = &[
         run: moves::pvh,
     },
     Scenario {
+        name: "auto",
+        about: "PV and PVH move where no mode is asked for",
+        run: moves::auto,
+    },
+    Scenario {
         name: "two-disks",
         about: "two volumes, and a guest that writes much, in both modes",
         run: moves::two_disks,

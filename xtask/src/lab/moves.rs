@@ -37,6 +37,16 @@ pub(super) fn pvh(lab: &mut Lab) -> Result {
     Ok(())
 }
 
+/// What xl says of shadow paging does not always hold.
+pub(super) fn auto(lab: &mut Lab) -> Result {
+    for kind in [Kind::Pv, Kind::Pvh] {
+        lab.case(kind.name(), |lab| {
+            Guest::start(lab, "auto", kind, "phy:16")?.moved(lab, "--mode=auto")
+        });
+    }
+    Ok(())
+}
+
 pub(super) fn two_disks(lab: &mut Lab) -> Result {
     for kind in [Kind::Pv, Kind::Pvh] {
         there_and_back(lab, "two", kind, "phy:16,phy:24", "churn=2");
