@@ -213,6 +213,9 @@ pub(crate) fn serve(arguments: &[OsString]) -> Result {
 /// Makes keys and the configurations of both ends.
 fn configure(dir: &Path, binaries: &Path) -> Result {
     for key in ["host_key", "user_key"] {
+        if dir.join(key).exists() {
+            continue; // of the network that was here before
+        }
         let mut command = Command::new("ssh-keygen");
         command.args(["-q", "-t", "ed25519", "-N", "", "-f"]);
         run(command.arg(dir.join(key)))?;
