@@ -145,6 +145,7 @@ pub(crate) fn restore(packed: bool) -> String {
 /// What `xl migrate` says, among other things, where Xen cannot see which pages a running domain writes
 /// (`tools/libs/guest/xg_sr_save.c`; `recorded/commands/migrate-pv-refused.txt` of the lab).
 pub(crate) const NO_DIRTY_LOG: &str = "Failed to enable logdirty";
+
 /// The program of the target that unpacks.
 pub(crate) const UNPACKER: &str = "zstd";
 
