@@ -1,12 +1,6 @@
-//! Archives that mean harm to whoever extracts them. Each is listed, tested and extracted; around the target folder nothing
-//! may change, nothing may panic, and neither time nor memory may grow.
-#![allow(unreachable_pub, clippy::unwrap_used)]
+//! Archives that mean harm to whoever extracts them, and honest ones that look like it.
 
-use crate::common::{command, run};
-use crate::zip::{Entry, Zip};
-use std::fs;
-use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use super::*;
 
 /// What an archive must come to, beside doing no harm.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -23,7 +17,7 @@ const MEMORY: u64 = 1 << 30;
 const SECONDS: u32 = 5;
 
 /// Runs all of them.
-pub fn all(tool: &str) {
+fn all(tool: &str) {
     let archives = archives();
     assert!(archives.len() >= 50, "{}", archives.len());
     let top = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
@@ -32,6 +26,8 @@ pub fn all(tool: &str) {
     }
 }
 
+/// Lists, tests and extracts one. Around the target folder nothing may change, nothing may panic, and
+/// neither time nor memory may grow.
 fn one(tool: &str, top: &Path, name: &str, bytes: &[u8], must: Must) {
     let home = top.join("home");
     let target = home.join("target");
@@ -324,4 +320,62 @@ fn archives() -> Vec<(String, Vec<u8>, Must)> {
         Must::End,
     );
     all
+}
+
+#[test]
+fn hostile_archives_do_no_harm() {
+    if can("hostile_archives_do_no_harm", false, &["prlimit"]) {
+        all(OURS);
+    }
+}
+
+#[test]
+fn limits_are_kept_before_anything_is_written() {
+    let dir = Dir::new();
+    let zip = dir.zip(
+        "a.zip",
+        &Zip::new()
+            .add(Entry::new(b"a").data(&vec![0; 100_000]).deflate())
+            .add(Entry::new(b"b").data(b"b")),
+    );
+    let zip = zip.to_str().unwrap();
+    for args in [
+        &["--max-size=100000"][..],
+        &["--max-ratio=50"],
+        &["--max-files=1"],
+    ] {
+        dir.ours(&[args, &[zip]].concat()).exits(12);
+        assert!(tree(&dir.path("work"), false).is_empty(), "{args:?}");
+    }
+    let enough = [
+        "--max-size=100001",
+        "--max-ratio=2000",
+        "--max-files=2",
+        zip,
+    ];
+    dir.ours(&enough).exits(0);
+}
+
+#[test]
+fn honest_archives_are_not_taken_for_bombs() {
+    let dir = Dir::new();
+    // Entries that overlap by two bytes, as some old tools made them.
+    let zip = Zip::new()
+        .add(Entry::new(b"a").data(b"aaaa"))
+        .add(Entry::new(b"b").data(b"bbbb").moved(-2));
+    let zip = dir.zip("two.zip", &zip);
+    let ran = dir.ours(&["-o", zip.to_str().unwrap()]);
+    assert_ne!(ran.code, 12, "{}", ran.stderr);
+    // Zeros: a high ratio, and no more than deflate can do.
+    let zip = Zip::new().add(Entry::new(b"zeros").data(&vec![0; 20 << 20]).deflate());
+    let zip = dir.zip("zeros.zip", &zip);
+    dir.ours(&["-oq", zip.to_str().unwrap()]).exits(0);
+    // More than 65535 entries, in zip64.
+    let mut zip = Zip::new();
+    for i in 0..66_000 {
+        zip = zip.add(Entry::new(format!("{i}").as_bytes()));
+    }
+    let zip = dir.zip("many.zip", &zip.zip64());
+    let listed = dir.ours(&["-Z1", zip.to_str().unwrap()]).exits(0);
+    assert_eq!(listed.out().lines().count(), 66_000);
 }

@@ -1,10 +1,9 @@
 //! Archives beyond 4 GiB that take little room: zeros that are deflated, and a hole that is stored.
-#![allow(unreachable_pub, clippy::unwrap_used)]
 
+use super::*;
 use flate2::{Compress, Compression, FlushCompress};
 use std::fs::File;
-use std::io::{Seek, SeekFrom, Write};
-use std::path::Path;
+use std::io::{Seek, SeekFrom};
 
 /// An entry of zeros, or of a few bytes.
 struct Entry {
@@ -93,7 +92,7 @@ fn directory(file: &mut File, entries: &[Entry]) {
 }
 
 /// `zeros`, of `size` bytes, deflated or a hole in the archive; then `small`, of the bytes `small`.
-pub fn archive(path: &Path, size: u64, deflated: bool) {
+fn archive(path: &Path, size: u64, deflated: bool) {
     const PIECE: u64 = 16 << 20;
     let mut file = File::create(path).unwrap();
     let piece = deflated_piece(PIECE);
@@ -129,4 +128,31 @@ pub fn archive(path: &Path, size: u64, deflated: bool) {
     local_header(&mut file, &small);
     file.write_all(b"small").unwrap();
     directory(&mut file, &[zeros, small]);
+}
+
+#[test]
+fn archives_beyond_4_gib_are_no_bombs() {
+    const SIZE: u64 = (4 << 30) + (16 << 20);
+    for deflated in [true, false] {
+        let dir = Dir::new();
+        let path = dir.path("a.zip");
+        archive(&path, SIZE, deflated);
+        let path = path.to_str().unwrap();
+        let listed = dir.ours(&["-lqq", path]).exits(0).out();
+        let sizes: Vec<&str> = listed
+            .lines()
+            .filter_map(|line| line.split_whitespace().next())
+            .collect();
+        assert_eq!(sizes, [&SIZE.to_string()[..], "5"], "{listed}");
+        let tested = dir.ours(&["-t", path]).exits(0).out();
+        assert!(tested.contains("No errors detected"), "{tested}");
+        dir.ours(&["-q", path, "small"]).exits(0);
+        assert_eq!(fs::read(dir.path("work/small")).unwrap(), b"small");
+        if has_unzip("archives_beyond_4_gib_are_no_bombs") {
+            for args in [&["-v", path][..], &["-Zv", path], &["-Z", path]] {
+                let real = run(tool("unzip").args(args));
+                assert_eq!(dir.ours(args).exits(0).out(), real.out(), "{args:?}");
+            }
+        }
+    }
 }
