@@ -29,6 +29,7 @@ mod usage;
 #[path = "unzip-cjk/zip.rs"]
 mod zip;
 
+use common::image::Dir;
 use common::{Ran, can, command, run};
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -43,16 +44,9 @@ use zip::{Entry, Zip};
 
 const OURS: &str = env!("CARGO_BIN_EXE_unzip-cjk");
 
-/// A folder for one test.
-struct Dir(tempfile::TempDir);
-
 impl Dir {
     fn new() -> Dir {
-        Dir(tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap())
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
+        Dir::empty()
     }
 
     fn zip(&self, name: &str, zip: &Zip) -> PathBuf {
