@@ -26,6 +26,7 @@ mod usage;
 #[path = "dupes/walk.rs"]
 mod walk;
 
+use common::image::injected;
 use common::{Mounted, Ran, can, command, find, golden, must, run, skipped, strace};
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -138,28 +139,5 @@ fn until<T>(what: &str, mut done: impl FnMut() -> Option<T>) -> T {
 
 /// Runs the tool under strace, which fakes a result of a system call on a file.
 fn inject(t: &Tree, file: &str, fault: &str, args: &[&str]) -> Option<Ran> {
-    if !can("inject", false, &["strace"]) {
-        return None;
-    }
-    let call = fault.split(':').next().unwrap();
-    let mut command = command("strace");
-    command
-        .args(["-f", "-qqq", "-o", "/dev/null", "-P"])
-        .arg(t.path(file));
-    command.args([
-        "-e",
-        &format!("trace={call}"),
-        "-e",
-        &format!("inject={fault}"),
-    ]);
-    let ran = run(command
-        .current_dir(t.0.path())
-        .arg("--")
-        .arg(DUPES)
-        .args(args));
-    if ran.stderr.contains("ptrace") {
-        skipped("inject", "strace is not permitted");
-        return None;
-    }
-    Some(ran)
+    injected("inject", fault, &t.path(file), &t.dupes(args))
 }

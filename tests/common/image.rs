@@ -1,6 +1,6 @@
 //! Images of disks in a folder for one test, and looking at what a run made of them.
 
-use super::{Ran, can, command, run};
+use super::{Ran, can, command, run, was_traced};
 use std::fs::{self, File};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -84,7 +84,7 @@ pub fn injected(test: &str, fault: &str, on: &Path, tool: &Command) -> Option<Ra
     if let Some(dir) = tool.get_current_dir() {
         command.current_dir(dir);
     }
-    Some(run(&mut command))
+    Some(run(&mut command)).filter(|ran| was_traced(test, ran))
 }
 
 /// Waits until something holds, for a minute.

@@ -201,12 +201,20 @@ pub fn strace(
         command.current_dir(dir);
     }
     let ran = run(&mut command);
-    if ran.stderr.contains("ptrace") && ran.stderr.contains("not permitted") {
-        skipped(test, "strace is not permitted");
+    if !was_traced(test, &ran) {
         return None;
     }
     let log = fs::read(log.path()).unwrap();
     Some((ran, joined(&String::from_utf8_lossy(&log))))
+}
+
+/// Whether strace was allowed to trace what it ran; says so if not.
+fn was_traced(test: &str, ran: &Ran) -> bool {
+    let is_forbidden = ran.stderr.contains("ptrace") && ran.stderr.contains("not permitted");
+    if is_forbidden {
+        skipped(test, "strace is not permitted");
+    }
+    !is_forbidden
 }
 
 /// The lines of strace, with each call that another thread's interrupted put together again, where it
