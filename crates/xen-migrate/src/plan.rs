@@ -1,9 +1,13 @@
 //! The plan of a migration, made of what is at the two hosts. Pure: it finds everything that stands
 //! against it, not only the first.
 
-use crate::owner::Held;
-use crate::survey::{Host, Place, Room, Volume};
-use crate::toolstack::{Disk, Domain, Kind};
+mod disks;
+mod hosts;
+
+use crate::survey::{Host, Place, Volume};
+use crate::toolstack::Domain;
+use disks::{copy, one_each, room};
+use hosts::{hosts, mode};
 use std::fmt::Write as _;
 
 /// How memory moves.
@@ -186,228 +190,6 @@ pub(crate) fn make(facts: Facts<'_>, wishes: &Wishes) -> Plan {
     }
 }
 
-fn hosts(facts: &Facts<'_>, against: &mut Vec<String>, notes: &mut Vec<String>) {
-    let Facts {
-        domain,
-        source,
-        target,
-        ..
-    } = facts;
-    if domain.id == 0 {
-        against.push("it is the host's own domain".to_owned());
-    }
-    if domain.uuid.is_empty() {
-        against.push("it has no UUID".to_owned());
-    }
-    // By it the copies of the domain are found, and let go on or removed.
-    for (host, name) in [(source, "source"), (target, "target")] {
-        let mut same = host.uuids.iter().filter(|(uuid, _)| *uuid == domain.uuid);
-        let gone =
-            |id: u32| (host.domains.iter()).any(|one| one.id == id && one.held == Held::Absent);
-        let others = |id: u32| !gone(id) && (name == "target" || id != domain.id);
-        if let Some((uuid, id)) = same.find(|(_, id)| others(*id)) {
-            against.push(format!(
-                "the {name} has another domain of its UUID, {uuid}: number {id}"
-            ));
-        }
-    }
-    let state = source
-        .domains
-        .iter()
-        .find(|one| one.id == domain.id)
-        .map(|one| one.held);
-    if state != Some(Held::Running) {
-        against.push("it does not run".to_owned());
-    }
-    if domain.passed_through {
-        against.push("it has devices of the host passed through".to_owned());
-    }
-    for (host, name) in [(source, "source"), (target, "target")] {
-        for program in &host.missing {
-            against.push(format!("{program} is missing at the {name}"));
-        }
-    }
-    for name in [
-        domain.name.clone(),
-        crate::toolstack::incoming(&domain.name),
-    ] {
-        if target.domains.iter().any(|one| one.name == name) {
-            against.push(format!("the target has a domain {name} already"));
-        }
-    }
-    let ((from, to), dot) = (
-        (source.info.version, target.info.version),
-        |v: (u32, u32)| format!("{}.{}", v.0, v.1),
-    );
-    if to < from {
-        against.push(format!(
-            "the target has Xen {}, older than the source's {}",
-            dot(to),
-            dot(from)
-        ));
-    }
-    let (need, free) = (domain.memory_kib.div_ceil(1024), target.info.free_mib);
-    if free < need {
-        let text = format!("the target has {free} MiB of memory free, and it has {need} MiB");
-        match target.info.makes_room {
-            true => notes.push(format!(
-                "{text}: xl has to take some from the target's own domain"
-            )),
-            false => against.push(text),
-        }
-    }
-    for name in &facts.missing {
-        match domain.bridges.contains(name) {
-            true => against.push(format!("the target has no bridge {name}")),
-            false => notes.push(format!(
-                "the target has no {name}: the domain cannot reboot there"
-            )),
-        }
-    }
-}
-
-/// Live needs a way to see which pages a running domain writes to.
-fn mode(facts: &Facts<'_>, wish: Option<Mode>, against: &mut Vec<String>) -> Mode {
-    let caps = &facts.source.info.virt_caps;
-    let has = |cap: &str| caps.iter().any(|one| one == cap);
-    // Versions that do not tell have both.
-    let untold = !has("hap") && !has("shadow");
-    let able = match facts.domain.kind {
-        Kind::Pv => has("shadow") || untold,
-        Kind::Pvh | Kind::Hvm => has("hap") || has("shadow") || untold,
-    };
-    match wish {
-        Some(Mode::Live) if !able => {
-            let kind = facts.domain.kind;
-            against.push(format!(
-                "a {kind} domain cannot be moved live: Xen was built without shadow paging"
-            ));
-            Mode::Live
-        }
-        Some(mode) => mode,
-        None if able => Mode::Live,
-        None => Mode::Save,
-    }
-}
-
-fn copy(
-    disk: &Disk,
-    target: &str,
-    places: &(Place, Place),
-    wishes: &Wishes,
-    against: &mut Vec<String>,
-) -> Option<Copied> {
-    let Disk {
-        vdev, path: source, ..
-    } = disk;
-    let mut no = |why: String| {
-        against.push(format!("{vdev}: {why}"));
-        None
-    };
-    if !source.starts_with('/') || !target.starts_with('/') {
-        return no(format!("{source}: not an absolute path"));
-    }
-    let size = match places.0.volume {
-        Volume::Block(size) | Volume::File(size) => size,
-        Volume::Missing => return no(format!("{source} is missing at the source")),
-        Volume::Other => return no(format!("{source} is neither a file nor a block device")),
-    };
-    let copied = Copied {
-        vdev: vdev.to_owned(),
-        source: source.to_owned(),
-        target: target.to_owned(),
-        size,
-        writable: disk.writable,
-        create: None,
-        larger: false,
-    };
-    match (&places.1.volume, &places.1.room) {
-        (Volume::Block(there) | Volume::File(there), _) if *there < size => no(format!(
-            "{target} has {there} bytes, and {source} has {size}"
-        )),
-        (Volume::Block(there) | Volume::File(there), _) => Some(Copied {
-            larger: *there > size,
-            ..copied
-        }),
-        (Volume::Other, _) => no(format!("{target} is neither a file nor a block device")),
-        (Volume::Missing, _) if !wishes.create => no(format!(
-            "{target} is missing at the target: make it, or use --create"
-        )),
-        (Volume::Missing, Room::Folder { .. }) => Some(Copied {
-            create: Some(Create::File),
-            ..copied
-        }),
-        (Volume::Missing, Room::Lvm { group, name, .. }) => {
-            let (group, name) = (group.clone(), name.clone());
-            Some(Copied {
-                create: Some(Create::Lvm { group, name }),
-                ..copied
-            })
-        }
-        (Volume::Missing, Room::None) => no(format!(
-            "{target} cannot be made: no volume group or folder for it"
-        )),
-    }
-}
-
-/// Volumes that are made in one place need room together.
-fn room(copied: &[Copied], places: &[(Place, Place)], domain: &Domain, against: &mut Vec<String>) {
-    let mut groups: Vec<(String, u64, u64)> = Vec::new();
-    for copy in copied {
-        let place = domain
-            .disks
-            .iter()
-            .zip(places)
-            .find(|(disk, _)| disk.vdev == copy.vdev);
-        let Some((_, (_, place))) = place else {
-            continue;
-        };
-        match (&copy.create, &place.room) {
-            (Some(Create::Lvm { group, .. }), Room::Lvm { free, extent, .. }) => {
-                let need = copy.size.div_ceil(*extent).saturating_mul(*extent);
-                match groups.iter_mut().find(|(name, ..)| name == group) {
-                    Some((_, sum, _)) => *sum = sum.saturating_add(need),
-                    None => groups.push((group.clone(), need, *free)),
-                }
-            }
-            // Files get holes: how much they take shows only when they are copied.
-            (Some(Create::File), Room::Folder { free }) if *free == 0 => {
-                against.push(format!(
-                    "{}: {} has no room at the target",
-                    copy.vdev, copy.target
-                ));
-            }
-            _ => {}
-        }
-    }
-    for (group, need, free) in groups {
-        if need > free {
-            against.push(format!("the volume group {group} has {free} bytes free at the target, and {need} are needed"));
-        }
-    }
-}
-
-/// Nothing else of the domain may be where a disk is copied to, by whatever path.
-fn one_each(copied: &[Copied], facts: &Facts<'_>, wishes: &Wishes, against: &mut Vec<String>) {
-    let disks = || facts.domain.disks.iter().zip(&facts.places);
-    for copy in copied {
-        let own = disks().position(|(disk, _)| disk.vdev == copy.vdev);
-        let object = own.map_or("", |own| facts.places[own].1.object.as_str());
-        for (index, (disk, (_, there))) in disks().enumerate() {
-            let same = mapped(wishes, &disk.path) == copy.target
-                || !object.is_empty() && there.object == object;
-            // Of two that are copied the second is told of.
-            let told = copied.iter().any(|other| other.vdev == disk.vdev) && own < Some(index);
-            if own != Some(index) && same && !told {
-                against.push(format!(
-                    "{}: another disk goes to {} too",
-                    copy.vdev, copy.target
-                ));
-            }
-        }
-    }
-}
-
 impl Plan {
     /// Paths that are others at the target.
     pub(crate) fn paths(&self) -> Vec<(String, String)> {
@@ -474,7 +256,9 @@ impl Plan {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::toolstack::{Info, Listed};
+    use crate::owner::Held;
+    use crate::survey::Room;
+    use crate::toolstack::{Disk, Info, Kind, Listed};
 
     fn disk(vdev: &str, path: &str) -> Disk {
         Disk {
