@@ -32,7 +32,8 @@ fn a_full_disk_loses_nothing() {
         "a.zip",
         &Zip::new()
             .add(Entry::new(b"a").data(&noise))
-            .add(Entry::new(b"b").data(&noise)),
+            .add(Entry::new(b"b").data(&noise))
+            .add(Entry::new(b"c").data(b"small")),
     );
     let mut ours = tool(OURS);
     ours.args(["-o", "-d"]).arg(&small.0).arg(&zip);
@@ -49,6 +50,14 @@ fn a_full_disk_loses_nothing() {
         1,
         "no partial file"
     );
+
+    let answers = dir.path("answers");
+    fs::write(&answers, "y\ny\n").unwrap();
+    let answers = fs::File::open(&answers).unwrap();
+    Ran::from(ours.stdin(answers).output().unwrap()).exits(50);
+    assert_eq!(fs::read(small.0.join("a")).unwrap(), b"what was there");
+    assert!(!small.0.join("b").exists());
+    assert_eq!(fs::read(small.0.join("c")).unwrap(), b"small");
 }
 
 #[test]

@@ -38,6 +38,10 @@ impl<'r> Run<'r, '_> {
             return self.pipe(&task);
         }
         let outcome = match slot.outcome {
+            Some(Outcome::WriteFailed(e)) if would_fit(&task.job, &e) => None,
+            outcome => outcome,
+        };
+        let outcome = match outcome {
             Some(outcome) => outcome,
             None => {
                 let job = task.job.clone();
@@ -107,10 +111,10 @@ impl<'r> Run<'r, '_> {
         let answer = ask::line(9);
         if cli::signal::stop_requested().is_some() {
             self.interrupt();
-        } else if answer.is_some_and(|answer| answer[0] == b'y') {
-            self.raise(status::WARNING);
-        } else {
-            self.raise(status::DISK);
+            return;
+        }
+        self.raise(status::DISK);
+        if answer.is_none_or(|answer| answer[0] != b'y') {
             self.stop();
         }
     }
@@ -289,4 +293,17 @@ impl<'r> Run<'r, '_> {
             Err(fault) => self.fault(task, &fault),
         }
     }
+}
+
+/// Whether the disk was full, and now has room for the file: others that were written at the same time
+/// are gone, or are complete.
+fn would_fit(job: &Job, error: &std::io::Error) -> bool {
+    let Some(to) = &job.destination else {
+        return false;
+    };
+    let free = match rustix::fs::fstatvfs(&to.place.folder) {
+        Ok(disk) => disk.f_bavail.saturating_mul(disk.f_frsize),
+        Err(_) => 0,
+    };
+    error.kind() == std::io::ErrorKind::StorageFull && job.local.size < free
 }
