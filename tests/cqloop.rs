@@ -159,7 +159,15 @@ fn send(child: &Child, signal: Signal) {
     kill(Pid::from_raw(child.id() as i32), signal).unwrap();
 }
 
+/// How it ended. One that does not end, since signals were ignored when the tests began, is killed.
 fn ended(mut child: Child) -> i32 {
+    let deadline = Instant::now() + PATIENCE;
+    while child.try_wait().unwrap().is_none() {
+        if Instant::now() > deadline {
+            child.kill().unwrap();
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
     let status = child.wait().unwrap();
     status
         .code()
