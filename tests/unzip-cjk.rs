@@ -14,6 +14,8 @@ mod extraction;
 mod hostile;
 #[path = "unzip-cjk/large.rs"]
 mod large;
+#[path = "unzip-cjk/large_entries.rs"]
+mod large_entries;
 #[path = "unzip-cjk/lists.rs"]
 mod lists;
 #[path = "unzip-cjk/names.rs"]

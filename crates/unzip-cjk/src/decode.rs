@@ -318,7 +318,8 @@ impl Source<'_> {
             let _ = free_in.send(vec![0; WRITE]); // the receiver is here
         }
         thread::scope(|scope| {
-            let writer = thread::Builder::new().spawn_scoped(scope, || {
+            // It owns its ends of the channels: when it fails, nobody waits for a buffer any more.
+            let writer = thread::Builder::new().spawn_scoped(scope, move || {
                 let mut meter = meter;
                 for (buffer, filled, broken) in full_out {
                     let data = &buffer[..filled];

@@ -116,6 +116,10 @@ impl Target {
 
     /// Finds the component that `error` is about.
     fn refusal(&self, components: &[Vec<u8>], error: Errno) -> Refused {
+        if error == Errno::NAMETOOLONG {
+            // The kernel takes no path of 4 KiB; none of the components is at fault.
+            return Refused::Cannot(components.join(&b'/'), error);
+        }
         for len in 1..=components.len() {
             let path = components[..len].join(&b'/');
             match self.open_below(&path) {
