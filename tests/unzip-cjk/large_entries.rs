@@ -54,7 +54,7 @@ fn an_interrupt_ends_a_large_file() {
     let dir = Dir::new();
     let zip = Zip::new().add(Entry::new(b"a").data(&vec![0; SIZE]).deflate());
     dir.zip("a.zip", &zip);
-    let script = "\"$0\" -q ../a.zip & while [ ! -e a ] && kill -0 $!; do :; done; \
+    let script = "timeout -k 20 60 \"$0\" -q ../a.zip & while [ ! -e a ] && kill -0 $!; do :; done; \
         kill -INT $!; wait $!";
     for _ in 0..TRIES {
         // A job in the background of a script has INT ignored, unless job control is on.
