@@ -92,6 +92,10 @@ fn what_a_session_does_not_take() {
             "--ranges needs the source at this host",
         ),
         (
+            ["--session", "--ranges=-", "source", "h:b"],
+            "--session and --ranges=- both read standard input",
+        ),
+        (
             ["-q", "--retry=x", "source", "h:b"],
             "--retry x: not a number",
         ),
@@ -150,6 +154,10 @@ fn only_these_ranges_are_read() {
         let ran = dir.run(&["--ranges", "ranges", "source", "./destination"]);
         ran.exits(2).says(&format!("blocksync: {why}"));
     }
+    // Without an end of the line: not read until memory ends.
+    dir.run(&["--ranges=/dev/zero", "source", "./destination"])
+        .exits(2)
+        .says("blocksync: /dev/zero: line 1: too long");
     dir.bytes("ranges", b"");
     dir.run(&["--ranges", "ranges", "source", "host:destination"])
         .prints("same: 0, diff: 0, 0/0");

@@ -273,6 +273,9 @@ fn places(sync: &mut Args, operands: Vec<OsString>) -> Result<(), String> {
         _ if sync.state.is_some() && sync.check => {
             Err("--state and --check exclude each other".to_owned())
         }
+        _ if sync.session && sync.ranges.as_deref() == Some(Path::new("-")) => {
+            Err("--session and --ranges=- both read standard input".to_owned())
+        }
         (Place::Remote(_), _) if sync.ranges.is_some() => {
             Err("--ranges needs the source at this host".to_owned())
         }

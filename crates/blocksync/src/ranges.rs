@@ -3,8 +3,13 @@
 use crate::Error;
 use blkcore::{Extent, ExtentList};
 use std::fs::File;
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
+
+/// The longest line, in bytes. What is longer is not meant for this.
+const LONGEST: usize = 1 << 16;
+/// So many ranges are gathered before they are joined: what overlaps takes no memory twice.
+const MANY: usize = 1 << 16;
 
 /// Reads the file, or standard input for `-`. Lines that are empty or begin with `#` are passed over;
 /// a range may begin, but not end, behind `size`.
@@ -20,18 +25,28 @@ pub(crate) fn read(path: &Path, size: u64) -> Result<ExtentList, Error> {
     parse(BufReader::new(file), path, size)
 }
 
-fn parse(lines: impl BufRead, path: &Path, size: u64) -> Result<ExtentList, Error> {
-    let mut extents = Vec::new();
-    for (number, line) in lines.lines().enumerate() {
-        let line = line.map_err(|e| Error::usage(path, &e))?;
+fn parse(mut lines: impl BufRead, path: &Path, size: u64) -> Result<ExtentList, Error> {
+    let (mut list, mut extents) = (ExtentList::new(), Vec::new());
+    let mut line = Vec::new();
+    for number in 1.. {
+        line.clear();
+        let most = LONGEST as u64 + 1;
+        let read = lines.by_ref().take(most).read_until(b'\n', &mut line);
+        if read.map_err(|e| Error::usage(path, &e))? == 0 {
+            break;
+        }
+        let wrong = |why: &str| {
+            let path = cli::diag::name(path);
+            Error::Usage(format!("{path}: line {number}: {why}"))
+        };
+        if line.len() > LONGEST {
+            return Err(wrong("too long"));
+        }
+        let line = str::from_utf8(&line).map_err(|_| wrong("not an offset and a length"))?;
         let line = line.trim();
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
-        let wrong = |why: &str| {
-            let path = cli::diag::name(path);
-            Error::Usage(format!("{path}: line {}: {why}", number + 1))
-        };
         let mut words = line.split_ascii_whitespace();
         let (Some(offset), Some(length), None) = (words.next(), words.next(), words.next()) else {
             return Err(wrong("not an offset and a length"));
@@ -42,8 +57,11 @@ fn parse(lines: impl BufRead, path: &Path, size: u64) -> Result<ExtentList, Erro
             Some(end) => extents.push(Extent::new(offset, end)),
             None => return Err(wrong(&format!("beyond the end at byte {size}"))),
         }
+        if extents.len() == MANY {
+            list = list.union(&ExtentList::from_iter(extents.drain(..)));
+        }
     }
-    Ok(ExtentList::from_iter(extents))
+    Ok(list.union(&ExtentList::from_iter(extents)))
 }
 
 #[cfg(test)]
@@ -67,5 +85,10 @@ mod tests {
         ] {
             assert_eq!(parse_text(text).unwrap_err(), why);
         }
+        let zeros = BufReader::new(io::repeat(0));
+        let endless = parse(zeros, Path::new("r"), 1 << 20).unwrap_err();
+        assert_eq!(endless.to_string(), "r: line 1: too long");
+        let many: String = (0..200_000).map(|n| format!("{} 1\n", n % 7 * 2)).collect();
+        assert_eq!(parse_text(&many).unwrap().len(), 7);
     }
 }
