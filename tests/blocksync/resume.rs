@@ -191,6 +191,10 @@ fn a_state_that_is_damaged_or_not_ours() {
             .exits(2)
             .says("blocksync: state: not a state of blocksync");
         assert_eq!(dir.text("state"), foreign);
+        fs::remove_file(dir.path("state")).unwrap();
+        nix::unistd::mkfifo(&dir.path("state"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        dir.run(&args).exits(2).says("blocksync: state: not a file");
+        fs::remove_file(dir.path("state")).unwrap();
         fs::write(dir.path("state"), &state).unwrap();
         dir.file("another", 40 * M, &[]);
         let other = names.map(|name| name.replace("destination", "another"));

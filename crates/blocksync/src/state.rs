@@ -11,9 +11,11 @@
 
 use crate::Error;
 use blkcore::{Extent, ExtentList};
+use nix::fcntl::OFlag;
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -73,7 +75,10 @@ impl State {
         let mut state = State::new(about);
         state.path = Some(path.to_owned());
         let mut text = Vec::new();
-        let read = File::open(path).and_then(|file| {
+        // A FIFO would wait for its other end.
+        let mut options = File::options();
+        options.read(true).custom_flags(OFlag::O_NONBLOCK.bits());
+        let read = options.open(path).and_then(|file| {
             if !file.metadata()?.is_file() {
                 return Err(io::Error::other("not a file"));
             }
