@@ -101,7 +101,9 @@ fn a_restricted_server_serves_what_it_was_told_to() {
     let run_by = |args: &[&str]| run(dir.tool_by("forced").args(args));
     let secret = format!("host:{root}/secret");
     refused(&one, "writing is", &["source", &there]);
-    run_by(&["-n", "source", &there]).exits(7);
+    // To check is not to write.
+    run_by(&["-n", "source", &there]).prints("same: 1, diff: 0, 1/1");
+    run_by(&["-n", "source", &secret]).exits(1);
     run_by(&[&secret, "source"]).prints("same: 0, diff: 1, 1/1");
     run_by(&[&there, "source"]).exits(0);
     assert_equal(&dir.path("source"), &dir.path("bk/bk-one"));

@@ -184,7 +184,7 @@ impl ServerArgs {
                 cli::diag::name(path)
             )))
         };
-        if self.read_only && open.server_is == Role::Sink {
+        if self.read_only && open.server_is == Role::Sink && !open.check {
             return refuse("writing is");
         }
         if self.write_only && (open.server_is == Role::Source || open.check) {
