@@ -73,6 +73,11 @@ fn a_local_run_is_interrupted() {
         "{}",
         ran.code
     );
+    assert!(
+        ran.code == 0 || ran.stderr == "blocksync: stopped by SIGTERM\n",
+        "there is no other side: {}",
+        ran.stderr
+    );
     dir.run(&["-b64K", "source", "./destination"]).exits(0);
     assert_equal(&source, &destination);
 }

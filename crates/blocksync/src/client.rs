@@ -168,9 +168,10 @@ fn run_here(
     let done = converse(link, args, mode, &side, other, state, pass);
     let _ = server.join();
     // There is no other side: its errors are ours.
-    done.map_err(|error| match error {
-        Error::Remote { status, text } => Error::of_status(status, text),
-        error => error,
+    done.map_err(|error| match (error, cli::signal::stop_requested()) {
+        (Error::Remote { status: 9, .. }, Some(signal)) => Error::Interrupted(signal),
+        (Error::Remote { status, text }, _) => Error::of_status(status, text),
+        (error, _) => error,
     })
 }
 
