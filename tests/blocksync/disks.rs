@@ -53,6 +53,7 @@ fn failing_calls() {
                 6,
                 format!(": fdatasync: {io}"),
             ),
+            ("close:error=EIO", &destination, 6, format!(": close: {io}")),
             ("lseek:error=EIO:when=2", &source, 5, io.to_owned()),
         ] {
             fs::write(&destination, &original).unwrap();

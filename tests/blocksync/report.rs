@@ -96,6 +96,19 @@ fn a_full_or_closed_standard_output() {
 }
 
 #[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let dir = Dir::new();
+    let (source, destination) = pair(&dir, M);
+    for args in [&["--help"][..], &["source", "./destination"]] {
+        let pipe = std::io::pipe().unwrap().1;
+        run(dir.tool().args(args).stdout(pipe))
+            .exits(141)
+            .says_nothing();
+    }
+    assert_equal(&source, &destination);
+}
+
+#[test]
 fn progress_on_a_terminal() {
     let test = "progress_on_a_terminal";
     if !can(test, false, &["script"]) {

@@ -104,6 +104,11 @@ fn failing_calls() {
             &copy,
             format!("copy.img: truncate: Input/output error{left}"),
         ),
+        (
+            "close:error=EIO",
+            &copy,
+            format!("copy.img: close: Input/output error{left}"),
+        ),
         ("pread64:error=EIO:when=3", &source, String::new()),
         ("pwrite64:error=ENOSPC:when=2", &copy, String::new()),
         ("fallocate:error=EIO:when=2", &copy, String::new()),

@@ -70,6 +70,23 @@ fn a_closed_standard_output() {
 }
 
 #[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let dir = Dir::new();
+    let source = image(&dir, "disk.img");
+    for args in [
+        &["--help"][..],
+        &["disk.img", "-"],
+        &["disk.img", "copy.img", "-q", "--json"],
+    ] {
+        let pipe = std::io::pipe().unwrap().1;
+        run(dir.tool().args(args).stdout(pipe))
+            .exits(141)
+            .says_nothing();
+    }
+    assert_equal(&source, &dir.path("copy.img"));
+}
+
+#[test]
 fn closed_descriptors_are_not_empty_files() {
     let dir = Dir::new();
     image(&dir, "disk.img");

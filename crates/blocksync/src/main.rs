@@ -32,10 +32,8 @@ mod source;
 mod state;
 
 use args::{Args, Request};
-use cli::output::Output;
 use cli::progress::Mode;
 use error::Error;
-use std::io::Write;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -126,8 +124,5 @@ fn wait(time: Duration) -> Result<(), Error> {
 }
 
 fn print(text: &str) -> Result<ExitCode, Error> {
-    let mut out = Output::stdout();
-    let written = out.write_all(text.as_bytes()).and_then(|()| out.finish());
-    written.map_err(|e| Error::usage("standard output".as_ref(), &e))?;
-    Ok(ExitCode::SUCCESS)
+    report::print(text).map(|()| ExitCode::SUCCESS)
 }

@@ -436,10 +436,8 @@ impl Writer {
 
     /// Has everything that was written on the disk.
     pub(crate) fn flush(&self) -> Result<(), Error> {
-        self.file.sync_data().map_err(|e| {
-            let (path, text) = (cli::diag::name(&self.path), cli::diag::system_text(&e));
-            Error::Destination(format!("{path}: fdatasync: {text}"))
-        })
+        let synced = self.file.sync_data();
+        synced.map_err(|e| self.fail_at_end("fdatasync", &e))
     }
 
     /// Has everything on the disk; a block device's cache is dropped too, for those who read it by
@@ -450,13 +448,15 @@ impl Writer {
             match blkcore::flush_buffers(&self.file) {
                 // Without privilege it stays, and is equal to the disk: all has been written out.
                 Err(e) if e.kind() == io::ErrorKind::PermissionDenied => {}
-                flushed => flushed.map_err(|e| {
-                    let (path, text) = (cli::diag::name(&self.path), cli::diag::system_text(&e));
-                    Error::Destination(format!("{path}: BLKFLSBUF: {text}"))
-                })?,
+                flushed => flushed.map_err(|e| self.fail_at_end("BLKFLSBUF", &e))?,
             }
         }
-        Ok(())
+        cli::output::close_copy(&self.file).map_err(|e| self.fail_at_end("close", &e))
+    }
+
+    fn fail_at_end(&self, doing: &str, error: &io::Error) -> Error {
+        let (path, text) = (cli::diag::name(&self.path), cli::diag::system_text(error));
+        Error::Destination(format!("{path}: {doing}: {text}"))
     }
 
     fn fail(&self, doing: &str, at: &At) -> Error {

@@ -8,7 +8,7 @@ use crate::source::Counts;
 use cli::output::Output;
 use cli::progress::{Mode, Progress};
 use serde_json::{Map, Value};
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -105,11 +105,21 @@ pub(crate) fn result(args: &Args, outcome: &Outcome, elapsed: Duration) -> Resul
     } else {
         format!("{}\n", line(counts, segments, segments))
     };
+    print(&text)
+}
+
+/// Prints to standard output. The work is done by then: nothing is lost if nobody reads it.
+pub(crate) fn print(text: &str) -> Result<(), Error> {
     let mut output = Output::stdout();
     let written = output
         .write_all(text.as_bytes())
         .and_then(|()| output.finish());
-    written.map_err(|e| Error::usage(Path::new("standard output"), &e))
+    written.map_err(|e| {
+        if e.kind() == io::ErrorKind::BrokenPipe {
+            cli::signal::end_by_sigpipe();
+        }
+        Error::usage(Path::new("standard output"), &e)
+    })
 }
 
 fn insert_place(object: &mut Map<String, Value>, key: &str, place: &Place) {

@@ -52,7 +52,7 @@ impl Output {
         let (descriptor, _) = self.writer.into_parts();
         flushed?;
         if descriptor.written {
-            close_copy()
+            close_copy(io::stdout())
         } else {
             Ok(())
         }
@@ -73,9 +73,13 @@ impl Write for Output {
     }
 }
 
-/// Closing any descriptor of an open file makes the file system flush it and tell its errors.
-fn close_copy() -> io::Result<()> {
-    let Ok(copy) = io::stdout().as_fd().try_clone_to_owned() else {
+/// Closes a copy of a descriptor: closing any of an open file makes the file system flush it, and tell
+/// errors that it tells only then.
+///
+/// # Errors
+/// What close(2) says, but for EINTR: on Linux it is closed by then.
+pub fn close_copy(file: impl AsFd) -> io::Result<()> {
+    let Ok(copy) = file.as_fd().try_clone_to_owned() else {
         return Ok(()); // out of descriptors: nothing wrong with the data
     };
     match nix::unistd::close(copy) {

@@ -97,6 +97,15 @@ pub fn default_sigpipe() {
     }
 }
 
+/// Ends the process as a reader of standard output that went away does, unless SIGPIPE was ignored:
+/// for tools that had to go on until what they write to was complete.
+pub fn end_by_sigpipe() {
+    default_sigpipe();
+    if !is_ignored(Signal::SIGPIPE) {
+        die_by(Signal::SIGPIPE);
+    }
+}
+
 /// Whether a signal is ignored now. Until a program changes that, it is what its parent has left it,
 /// except for SIGPIPE (see [`default_sigpipe`]).
 pub fn is_ignored(signal: Signal) -> bool {

@@ -66,6 +66,7 @@ impl Destination {
         let path = args.destination.as_path();
         if path.as_os_str() == "-" {
             let name = Path::new("standard output");
+            cli::signal::default_sigpipe();
             let stdout = cli::output::descriptor().map_err(|e| Error::system(name, e))?;
             return Destination::stream(name, File::from(stdout), args, source);
         }
@@ -305,6 +306,7 @@ impl Destination {
         }
         file.sync_all()
             .map_err(|e| Error::doing(&self.path, "fsync", e))?;
+        cli::output::close_copy(file).map_err(|e| Error::doing(&self.path, "close", e))?;
         // That may have taken long.
         check_signal()?;
         if let Target::New(new) = std::mem::replace(&mut self.target, Target::Done) {

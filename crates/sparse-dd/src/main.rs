@@ -61,6 +61,7 @@ fn main() -> ExitCode {
 }
 
 fn print(text: &str) -> Result<(), Error> {
+    cli::signal::default_sigpipe();
     let mut out = cli::output::Output::stdout();
     out.write_all(text.as_bytes())
         .and_then(|()| out.finish())

@@ -120,6 +120,8 @@ pub(crate) fn json(
         object.insert(key.to_owned(), number.into());
     }
     object.insert("seconds".to_owned(), elapsed.as_secs_f64().into());
+    // The copy is complete.
+    cli::signal::default_sigpipe();
     let mut output = Output::stdout();
     let written = writeln!(output, "{}", Value::Object(object));
     written

@@ -46,7 +46,6 @@ mod zipinfo_extra;
 mod zipinfo_long;
 
 use args::{Options, Request, Wrong};
-use nix::sys::signal::Signal;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::process::ExitCode;
@@ -104,10 +103,7 @@ fn written(say: say::Say, status: status::Status) -> status::Status {
         Ok(()) => status,
         Err(e) => {
             if e.kind() == std::io::ErrorKind::BrokenPipe {
-                cli::signal::default_sigpipe();
-                if !cli::signal::is_ignored(Signal::SIGPIPE) {
-                    cli::signal::die_by(Signal::SIGPIPE);
-                }
+                cli::signal::end_by_sigpipe();
             }
             let why = cli::diag::system_text(&e);
             cli::diag::report(TOOL, format_args!("standard output: {why}"));

@@ -131,5 +131,10 @@ pub(crate) fn print(text: &str) -> Result<(), Error> {
     let written = output
         .write_all(text.as_bytes())
         .and_then(|()| output.finish());
-    written.map_err(|e| Error::Output(format!("standard output: {}", cli::diag::system_text(&e))))
+    written.map_err(|e| {
+        if e.kind() == std::io::ErrorKind::BrokenPipe {
+            cli::signal::end_by_sigpipe();
+        }
+        Error::Output(format!("standard output: {}", cli::diag::system_text(&e)))
+    })
 }
