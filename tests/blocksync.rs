@@ -46,7 +46,8 @@ use common::image::{
     Dir, K, M, allocated, assert_equal, first_difference, injected, poll, transfers,
 };
 use common::{
-    LoopDevice, Mounted, Ran, can, command, find, golden, is_root, must, run, skipped, strace,
+    LoopDevice, Mounted, Ran, can, command, copy_program, find, golden, is_root, must, run,
+    skipped, strace,
 };
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};

@@ -27,7 +27,7 @@ mod usage;
 mod walk;
 
 use common::image::injected;
-use common::{Mounted, Ran, can, command, find, golden, must, run, skipped, strace};
+use common::{Mounted, Ran, can, command, copy_program, find, golden, must, run, skipped, strace};
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::{self, File};

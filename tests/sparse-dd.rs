@@ -28,7 +28,9 @@ mod streams;
 mod usage;
 
 use common::image::{Dir, K, M, allocated, assert_equal, injected, poll, transfers};
-use common::{LoopDevice, Mounted, Ran, can, command, golden, must, run, skipped, strace};
+use common::{
+    LoopDevice, Mounted, Ran, can, command, copy_program, golden, must, run, skipped, strace,
+};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};

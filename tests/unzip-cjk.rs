@@ -32,7 +32,7 @@ mod usage;
 mod zip;
 
 use common::image::Dir;
-use common::{Ran, can, command, run};
+use common::{Ran, can, command, copy_program, run};
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs;

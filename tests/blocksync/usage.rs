@@ -129,7 +129,7 @@ fn what_may_not_be_opened() {
     let dir = tempfile::tempdir().unwrap();
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let binary = dir.path().join("blocksync");
-    fs::copy(BINARY, &binary).unwrap();
+    copy_program(BINARY, &binary);
     for (name, mode) in [("secret", 0o000), ("open", 0o644)] {
         fs::write(dir.path().join(name), "x").unwrap();
         fs::set_permissions(dir.path().join(name), fs::Permissions::from_mode(mode)).unwrap();

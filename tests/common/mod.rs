@@ -64,6 +64,13 @@ pub fn run(command: &mut Command) -> Ran {
     output.unwrap_or_else(|e| panic!("{command:?}: {e}")).into()
 }
 
+/// Copies a program. Another process writes the copy: what other tests start at that moment could
+/// inherit a file that this one writes, and the copy would be busy (ETXTBSY).
+#[track_caller]
+pub fn copy_program(from: &str, to: &Path) {
+    must("cp", [OsStr::new(from), to.as_os_str()]);
+}
+
 /// Runs a program that must succeed and returns its standard output.
 #[track_caller]
 pub fn must<S: AsRef<OsStr>>(program: &str, args: impl IntoIterator<Item = S>) -> String {

@@ -43,7 +43,7 @@ fn what_must_not_be_read_is_told_and_left_out() {
             if !can("what_must_not_be_read", true, &["setpriv"]) {
                 return;
             }
-            fs::copy(DUPES, &tool).unwrap();
+            copy_program(DUPES, &tool);
             mode("tool", 0o755);
             let mut dupes = command("setpriv");
             dupes

@@ -98,7 +98,7 @@ fn a_mounted_image_is_refused_for_everybody() {
     let dir = tempfile::tempdir().unwrap();
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let binary = dir.path().join("sparse-dd");
-    fs::copy(env!("CARGO_BIN_EXE_sparse-dd"), &binary).unwrap();
+    copy_program(env!("CARGO_BIN_EXE_sparse-dd"), &binary);
     fs::write(dir.path().join("disk.img"), "x").unwrap();
     let Some(mounted) = Mounted::make(test, dir.path(), "ext4", 16 * M) else {
         return;

@@ -89,7 +89,7 @@ fn what_may_not_be_opened() {
     let dir = tempfile::tempdir().unwrap();
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let binary = dir.path().join("sparse-dd");
-    fs::copy(env!("CARGO_BIN_EXE_sparse-dd"), &binary).unwrap();
+    copy_program(env!("CARGO_BIN_EXE_sparse-dd"), &binary);
     fs::write(dir.path().join("secret"), "x").unwrap();
     fs::set_permissions(dir.path().join("secret"), fs::Permissions::from_mode(0o000)).unwrap();
     fs::write(dir.path().join("open"), "x").unwrap();
@@ -119,7 +119,7 @@ fn folders_that_can_only_be_entered() {
         .tempfile()
         .unwrap()
         .into_temp_path();
-    fs::copy(env!("CARGO_BIN_EXE_sparse-dd"), &binary).unwrap();
+    copy_program(env!("CARGO_BIN_EXE_sparse-dd"), &binary);
     mode(&binary, 0o755);
     let (inner, blind) = (dir.path().join("inner"), dir.path().join("inner/blind"));
     fs::create_dir_all(&blind).unwrap();

@@ -73,7 +73,7 @@ fn folders_that_cannot_be_written_to_are_reported() {
     fs::copy(&zip, &copy).unwrap();
     fs::set_permissions(&copy, fs::Permissions::from_mode(0o644)).unwrap();
     let tool_copy = locked.with_extension("tool");
-    fs::copy(OURS, &tool_copy).unwrap();
+    copy_program(OURS, &tool_copy);
     fs::set_permissions(&tool_copy, fs::Permissions::from_mode(0o755)).unwrap();
     let mut ours = match common::is_root() {
         true => {
