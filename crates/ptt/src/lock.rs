@@ -53,6 +53,7 @@ pub(crate) fn before_open(path: &Path, locking: Locking) -> Result<Option<UucpLo
             path: path.to_owned(),
             holder: Some(holder),
         }),
+        Err(Taken::Held) => Err(busy(path)),
         Err(Taken::Unclear) => Err(Error::unfit(
             &file,
             "a lock without a process number; remove it if nobody uses the device",

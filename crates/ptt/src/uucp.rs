@@ -13,6 +13,10 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process;
+use std::time::{Duration, Instant};
+
+/// How long another program may take to take a lock over.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// A lock file of ours; removed when dropped.
 #[derive(Debug)]
@@ -23,6 +27,8 @@ pub(crate) struct UucpLock(PathBuf);
 pub(crate) enum Taken {
     /// This process has it.
     By(u32),
+    /// Somebody who does not say so in the file, but keeps it locked.
+    Held,
     /// The file does not say who has it.
     Unclear,
     /// It cannot be made or read.
@@ -95,9 +101,13 @@ fn take_over(file: &Path) -> Result<bool, Taken> {
         }
         Err(e) => return Err(e.into()),
     };
-    let opened = match Flock::lock(opened, FlockArg::LockExclusive) {
+    // One that takes it over has it for a moment; any other program that locks the file, in use.
+    let opened = match lock(opened) {
         Ok(locked) => locked,
-        Err((_, error)) => return Err(io::Error::from(error).into()),
+        Err(Errno::EWOULDBLOCK) => {
+            return Err(living_holder(file).map_or(Taken::Held, Taken::By));
+        }
+        Err(error) => return Err(io::Error::from(error).into()),
     };
     (&*opened).take(100).read_to_end(&mut text)?;
     let is_it = fs::metadata(file).is_ok_and(|now| {
@@ -116,6 +126,18 @@ fn take_over(file: &Path) -> Result<bool, Taken> {
             opened.set_len(ours().len() as u64)?;
             Ok(true)
         }
+    }
+}
+
+/// flock(2), but not for ever.
+fn lock(mut file: File) -> nix::Result<Flock<File>> {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Err((back, Errno::EWOULDBLOCK)) if Instant::now() < until => file = back,
+            locked => return locked.map_err(|(_, error)| error),
+        }
+        std::thread::sleep(Duration::from_millis(2));
     }
 }
 
@@ -221,6 +243,22 @@ mod tests {
         assert!(matches!(UucpLock::take(&file), Err(Taken::By(1))));
         fs::write(&file, "").unwrap();
         assert!(matches!(UucpLock::take(&file), Err(Taken::Unclear)));
+    }
+
+    #[test]
+    fn nobody_waits_for_a_lock_file_that_another_program_has_locked() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("LCK..ttyS9");
+        let held = Flock::lock(File::create(&path).unwrap(), FlockArg::LockExclusive).unwrap();
+        for (holder, who) in [(dead(), None), (1, Some(1))] {
+            fs::write(&path, format!("{holder:10}\n")).unwrap();
+            match (UucpLock::take(&path), who) {
+                (Err(Taken::Held), None) => {}
+                (Err(Taken::By(process)), Some(who)) => assert_eq!(process, who),
+                other => panic!("{other:?}"),
+            }
+        }
+        drop(held);
     }
 
     #[test]
