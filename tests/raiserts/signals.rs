@@ -70,6 +70,57 @@ fn a_signal_in_lead_or_tail() {
 }
 
 #[test]
+fn a_stop_before_the_program_is_executed_releases_too() {
+    let port = Port::new();
+    let mut command = port.tool();
+    command.args([
+        &port.name,
+        "--",
+        "sh",
+        "-c",
+        "until [ -e go ]; do sleep 0.01; done",
+    ]);
+    let spawn = |command: &mut Command| {
+        let piped = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        Running(piped.env("MODEM_STOP", "1").spawn().unwrap())
+    };
+    let running = spawn(&mut command);
+    until("it is released", || port.lines() == "0R0");
+    kill(running.children()[0], Signal::SIGCONT).unwrap();
+    until("it is keyed again", || port.lines() == "0R0R");
+    fs::write(port.path("go"), "").unwrap();
+    running.wait().exits(0);
+    assert_eq!(port.lines(), "0R0R0");
+
+    let port = Port::new();
+    let running = spawn(port.tool().args([&port.name, ":"]));
+    until("it is released", || port.lines() == "0R0");
+    running.send(Signal::SIGTERM);
+    running.wait().exits(143);
+    assert_eq!(port.lines(), "0R0");
+}
+
+/// As `ssh -t HOST raiserts` starts it: nobody could continue it, and the kernel does not stop it.
+#[test]
+fn ctrl_z_without_a_shell_is_not_waited_for() {
+    if !can("ctrl_z_without_a_shell", false, &["setsid"]) {
+        return;
+    }
+    let port = Port::new();
+    let mut command = Command::new("setsid");
+    command.arg(env!("CARGO_BIN_EXE_raiserts"));
+    command.args(["--lead=1000", &port.name, ":"]);
+    command.env("LD_PRELOAD", shim::modem());
+    command.env("MODEM_LOG", port.path("log"));
+    let piped = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let running = Running(piped.spawn().unwrap());
+    until("it is keyed", || port.lines() == "0R");
+    running.send(Signal::SIGTSTP);
+    running.wait().exits(0);
+    assert_eq!(port.lines(), "0R0R0");
+}
+
+#[test]
 fn a_time_out_releases_and_ends_the_command() {
     let port = Port::new();
     let ran = port.run(

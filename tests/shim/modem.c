@@ -5,12 +5,14 @@
  * MODEM_LOG   a file that gets a line per change: milliseconds, process, RTS, DTR (0 or 1)
  * MODEM_FAIL  "bis" or "bic": this call fails with EIO at once ("bis") or from the fourth on ("bic"), which
  *             is the first that releases; "dip": from the fourth to the eighth
+ * MODEM_STOP  a process is stopped just before it executes a program, as by a Ctrl-Z then
  *
  * What the kernel does when a port is closed is not here: the lab has that. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -84,4 +86,13 @@ int ioctl(int fd, unsigned long request, ...)
     if (!real)
         real = (int (*)(int, unsigned long, ...))dlsym(RTLD_NEXT, "ioctl");
     return real(fd, request, bits);
+}
+
+int execvp(const char *file, char *const argv[])
+{
+    int (*real)(const char *, char *const[]) = (int (*)(const char *, char *const[]))dlsym(RTLD_NEXT, "execvp");
+
+    if (getenv("MODEM_STOP"))
+        raise(SIGSTOP);
+    return real(file, argv);
 }

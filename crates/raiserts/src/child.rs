@@ -9,15 +9,18 @@ use nix::unistd::{AccessFlags, Pid, access, getpgid, getpgrp};
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 /// A command that runs.
 #[derive(Debug)]
 pub(crate) struct Child {
     process: Pid,
+    program: OsString,
+    /// Where it says that it could not become the program.
+    told: OwnedFd,
     has_ended: bool,
 }
 
@@ -60,25 +63,21 @@ fn failure(program: &OsStr, error: io::Error) -> Error {
 impl Child {
     /// Starts it in our process group: in the foreground if we are, with our standard input.
     pub(crate) fn start(words: &[OsString], signals: &Signals) -> Result<Child, Error> {
-        let (program, arguments) = words
-            .split_first()
-            .expect("args.rs makes one word at least");
-        let mut command = Command::new(program);
-        command.args(arguments);
-        crate::sys::with_signals(
-            &mut command,
-            signals.blocked_before,
-            signals.sigpipe_ignored,
-        );
-        // Waited for by number, with stops: so the handle is not kept.
-        let child = command.spawn().map_err(|e| failure(program, e))?;
+        let program = words.first().expect("args.rs makes one word at least");
+        let spawned = crate::sys::spawn(words, &signals.blocked_before, signals.sigpipe_ignored);
+        let (process, told) = spawned.map_err(|e| failure(program, e))?;
         Ok(Child {
-            process: Pid::from_raw(child.id().cast_signed()),
+            process,
+            program: program.clone(),
+            told,
             has_ended: false,
         })
     }
 
     /// What has happened to it since the last call, if anything.
+    ///
+    /// # Errors
+    /// The program could not be run.
     pub(crate) fn news(&mut self) -> Result<Option<Event>, Error> {
         if self.has_ended {
             return Ok(None);
@@ -88,6 +87,11 @@ impl Child {
             Ok(None) | Err(Errno::EINTR) => return Ok(None),
             Err(e) => return Err(Error::system("waiting for the command", e)),
         };
+        let is_end = status.code().is_some() || status.signal().is_some();
+        if is_end && let Some(error) = crate::sys::refusal(&self.told) {
+            self.has_ended = true;
+            return Err(failure(&self.program, error));
+        }
         Ok(Some(match (status.code(), status.signal()) {
             _ if status.continued() => Event::Continued,
             _ if status.stopped_signal().is_some() => Event::Stopped,

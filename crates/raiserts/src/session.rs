@@ -26,7 +26,6 @@ pub(crate) fn run(args: &Args) -> Result<u8, Error> {
         ptt: Ptt::open(&args.setup)?,
         child: None,
         is_lost: false,
-        refusal: None,
     };
     let outcome = session.run();
     // On a failure too: released, restored, unlocked.
@@ -38,14 +37,10 @@ pub(crate) fn run(args: &Args) -> Result<u8, Error> {
         diag::report(TOOL, error);
         is_safe = false;
     }
-    let outcome = match outcome? {
-        Outcome::Status(Status::Exit(0)) if !is_safe => Outcome::Failed,
-        outcome => outcome,
-    };
-    match (outcome, session.refusal) {
-        (_, Some(refusal)) => Err(refusal),
-        (outcome, None) => Ok(exit_code(outcome, args)),
-    }
+    Ok(match outcome? {
+        Outcome::Status(Status::Exit(0)) if !is_safe => FAILED,
+        outcome => exit_code(outcome, args),
+    })
 }
 
 struct Session<'a> {
@@ -55,8 +50,6 @@ struct Session<'a> {
     child: Option<Child>,
     /// The device or its guardian has gone, and need not be looked at again.
     is_lost: bool,
-    /// Why the command could not be started.
-    refusal: Option<Error>,
 }
 
 impl Session<'_> {
@@ -70,6 +63,8 @@ impl Session<'_> {
                     Done::Yes => {}
                     Done::End(outcome) => return Ok(outcome),
                     Done::Lost => events.push_front(Event::Lost),
+                    // SIGCONT has come; or the kernel has not stopped us, and none will.
+                    Done::Stopped => events.push_back(Event::Continue),
                 }
             }
             if events.is_empty() {
@@ -86,20 +81,16 @@ impl Session<'_> {
         match act {
             Act::Key => return Ok(self.lost_if(|ptt| ptt.key())),
             Act::Release => return Ok(self.lost_if(|ptt| ptt.release())),
-            Act::Start => match Child::start(&self.args.command, &self.signals) {
-                Ok(child) => self.child = Some(child),
-                Err(error) => {
-                    self.refusal = Some(error);
-                    let _ = self.ptt.release(); // close() tells what is wrong
-                    return Ok(Done::End(Outcome::Failed));
-                }
-            },
+            Act::Start => self.child = Some(Child::start(&self.args.command, &self.signals)?),
             Act::Pass(signal) => {
                 if let Some(child) = &self.child {
                     child.send(signal);
                 }
             }
-            Act::Stop(signal) => signals::stop_by(signal)?,
+            Act::Stop(signal) => {
+                signals::stop_by(signal)?;
+                return Ok(Done::Stopped);
+            }
             Act::End(outcome) => return Ok(Done::End(outcome)),
         }
         Ok(Done::Yes)
@@ -176,6 +167,8 @@ enum Done {
     Yes,
     End(Outcome),
     Lost,
+    /// We were, or should have been, and go on.
+    Stopped,
 }
 
 /// The exit status; or, for a signal that the command has died of too, the end by it, so that a shell

@@ -78,8 +78,8 @@ impl Signals {
     }
 }
 
-/// Stops us as `signal` does by default, until SIGCONT, which is to be read afterwards. In a process
-/// group without a parent in the session (an orphaned one) the kernel stops nobody.
+/// Stops us as `signal` does by default, until SIGCONT. In a process group without a parent in the
+/// session (an orphaned one: `ssh -t HOST raiserts`) the kernel stops nobody.
 pub(crate) fn stop_by(signal: Signal) -> Result<(), Error> {
     let error = |e| Error::system("stopping", e);
     let mut only = SigSet::empty();
