@@ -93,3 +93,38 @@ impl Drop for Pulse {
         let _ = self.server.wait();
     }
 }
+
+/// What it is told while a call to the server hangs it obeys nevertheless.
+#[test]
+fn a_sound_server_that_hangs_does_not_hold_up_the_end() {
+    let desk = Desk::new();
+    let Some(pulse) = Pulse::start("a_sound_server_that_hangs") else {
+        return;
+    };
+    desk.wav16("cq.wav", RATE, 1, &noise(60 * RATE));
+    let port = Port::make(&desk);
+    let start = |log: &str| {
+        let mut command = pulse.on(&desk);
+        port.attach(&mut command);
+        let log = format!("--log={log}");
+        let piped = command.args([&log, "cq.wav"]).stderr(Stdio::piped());
+        piped.spawn().unwrap()
+    };
+    let server = nix::unistd::Pid::from_raw(pulse.server.id().cast_signed());
+    let child = start("log");
+    until("it is keyed", || port.is_up());
+    kill(server, Signal::SIGSTOP).unwrap();
+    until("the guardian or the player has released it", || {
+        !port.is_up()
+    });
+    send(&child, Signal::SIGTERM);
+    assert_eq!(ended(child), 143);
+
+    // It cannot even be asked for a stream.
+    let child = start("second");
+    until("it has begun", || desk.path("second").exists());
+    std::thread::sleep(Duration::from_millis(300));
+    send(&child, Signal::SIGINT);
+    assert_eq!(ended(child), 130);
+    assert!(!port.is_up());
+}

@@ -29,7 +29,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Error> {
         return dry_run(args, &recording, &wish);
     }
     let mut log = Log::open(args.log.as_deref())?;
-    let signals = Signals::block().map_err(|e| Error::doing("signals", "block", e.into()))?;
+    let signals = Signals::block().map_err(|e| Error::doing("signals", "block", e))?;
     let name = args.device.clone().unwrap_or_else(card::default_name);
     let card = Card::open(&name, &wish)?;
     let message = render(args, &recording, &card.sound)?;

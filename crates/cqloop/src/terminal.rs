@@ -2,17 +2,34 @@
 
 use std::io::{self, IsTerminal};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::{Mutex, PoisonError};
 
 use nix::sys::termios::{
     InputFlags, LocalFlags, SetArg, SpecialCharacterIndices, Termios, tcgetattr, tcsetattr,
 };
 use nix::unistd::{getpgrp, read, tcgetpgrp};
 
+/// The settings to go back to, as long as there is a [`Terminal`].
+static BEFORE: Mutex<Option<Termios>> = Mutex::new(None);
+
+/// Sets the terminal back for a program that is about to be ended in the middle of something.
+pub(crate) fn restore() {
+    if let Ok(before) = BEFORE.try_lock()
+        && let Some(before) = &*before
+        && tcgetpgrp(io::stdin()).is_ok_and(|group| group == getpgrp())
+    {
+        let _ = tcsetattr(io::stdin(), SetArg::TCSANOW, before); // it may have gone away
+    }
+}
+
+fn keep(before: Option<Termios>) {
+    *BEFORE.lock().unwrap_or_else(PoisonError::into_inner) = before;
+}
+
 /// The terminal at standard input, set to single keys. Dropping it sets it back.
 #[derive(Debug)]
 pub(crate) struct Terminal {
     stdin: io::Stdin,
-    before: Termios,
 }
 
 impl Terminal {
@@ -32,8 +49,12 @@ impl Terminal {
             .remove(LocalFlags::ICANON | LocalFlags::ECHO);
         keys.control_chars[SpecialCharacterIndices::VMIN as usize] = 1;
         keys.control_chars[SpecialCharacterIndices::VTIME as usize] = 0;
-        tcsetattr(&stdin, SetArg::TCSANOW, &keys).ok()?;
-        Some(Terminal { stdin, before })
+        keep(Some(before));
+        if tcsetattr(&stdin, SetArg::TCSANOW, &keys).is_err() {
+            keep(None);
+            return None;
+        }
+        Some(Terminal { stdin })
     }
 
     /// Whether we are the job in the foreground. Else the keys are not for us, and reading them
@@ -60,8 +81,7 @@ impl Terminal {
 
 impl Drop for Terminal {
     fn drop(&mut self) {
-        if self.is_ours() {
-            let _ = tcsetattr(&self.stdin, SetArg::TCSANOW, &self.before); // it may have gone away
-        }
+        restore();
+        keep(None);
     }
 }
