@@ -12,7 +12,9 @@ use symphonia::core::codecs::CodecParameters;
 use symphonia::core::codecs::audio::{AudioCodecParameters, AudioDecoderOptions};
 use symphonia::core::errors::Error as Fault;
 use symphonia::core::formats::{FormatOptions, FormatReader, TrackType};
-use symphonia::core::io::{MediaSourceStream, MediaSourceStreamOptions};
+use symphonia::core::io::{
+    MediaSource, MediaSourceStream, MediaSourceStreamOptions, ReadOnlySource,
+};
 use symphonia::default::formats::{AiffReader, FlacReader, MpaReader, OggReader, WavReader};
 
 use crate::error::Error;
@@ -264,7 +266,13 @@ fn mend_wav(bytes: &mut Vec<u8>) -> Option<u16> {
 
 fn decode(path: &Path, kind: Kind, bytes: Vec<u8>, limit: Option<f64>) -> Result<Recording, Error> {
     let broken = |fault: Fault| Error::unfit(path, broken_text(kind, &fault));
-    let source = Box::new(Cursor::new(bytes));
+    let source = Cursor::new(bytes);
+    let source: Box<dyn MediaSource> = match kind {
+        // Of one that can be searched, symphonia makes up a length that it does not tell: of a variable
+        // bit rate, or with a tag at its end, a wrong one.
+        Kind::Mp3 => Box::new(ReadOnlySource::new(source)),
+        _ => Box::new(source),
+    };
     let stream = MediaSourceStream::new(source, MediaSourceStreamOptions::default());
     let mut reader = reader(kind, stream).map_err(broken)?;
     let track = reader.default_track(TrackType::Audio);
@@ -319,6 +327,7 @@ fn broken_text(kind: Kind, fault: &Fault) -> String {
             format!("damaged {kind} file: it ends too early")
         }
         Fault::IoError(e) => format!("damaged {kind} file: {}", cli::diag::system_text(e)),
+        Fault::ResetRequired => format!("{kind} file of several recordings, one after the other"),
         Fault::DecodeError(why) => format!("damaged {kind} file: {why}"),
         Fault::Unsupported(what) => format!("{kind} file of a form that is not known: {what}"),
         other => format!("damaged {kind} file: {other}"),
@@ -511,6 +520,26 @@ mod tests {
         assert_eq!(why, "x.wav: damaged WAV file: it ends too early");
         let why = decoded(wav(&[], 36, 0), None).unwrap_err().to_string();
         assert_eq!(why, "x.wav: there is no sound in it");
+    }
+
+    /// Silent frames, first of one bit rate and then of another, without a Xing header.
+    #[test]
+    fn an_mp3_that_does_not_tell_its_length_is_taken_whole() {
+        let frame = |rate: u8, size: usize| {
+            let mut frame = vec![0; size];
+            frame[..4].copy_from_slice(&[0xff, 0xfb, rate << 4 | 0x04, 0xc0]); // 48 kHz, mono
+            frame
+        };
+        let (high, low) = (frame(14, 960).repeat(20), frame(1, 96).repeat(40));
+        let tag = [&b"TAG"[..], &[0; 125]].concat();
+        for bytes in [
+            [&high[..], &low].concat(),
+            [&low[..], &high].concat(),
+            [&low[..], &high, &tag.repeat(99)].concat(),
+        ] {
+            let recording = understand(Path::new("x"), bytes, None).unwrap();
+            assert_eq!(recording.frames(), 60 * 1152);
+        }
     }
 
     #[test]
