@@ -151,6 +151,7 @@ impl Session<'_> {
         if !self.is_lost
             && let Err(error) = self.ptt.check()
         {
+            let _ = self.ptt.release(); // first: nobody may read what is said
             diag::report(TOOL, error);
             self.is_lost = true;
             events.push_back(Event::Lost);
