@@ -252,6 +252,27 @@ fn sparse_leaves_nothing_stale_on_a_device() {
 }
 
 #[test]
+fn short_reads_do_not_misalign_what_o_direct_writes() {
+    const TEST: &str = "short_reads_do_not_misalign_what_o_direct_writes";
+    let dir = Dir::new();
+    let backing = dir.write("backing", vec![0xaa; 1 << 20]);
+    let Some(device) = LoopDevice::attach(TEST, &backing) else {
+        return;
+    };
+    let device = device.0.display();
+    let data: Vec<u8> = (0..300_000u32).map(|i| (i % 251) as u8).collect();
+    dir.write("data", &data);
+    for operands in ["ibs=5001 obs=512", "ibs=70001 obs=4K", "bs=4K conv=swab"] {
+        fs::write(device.to_string(), vec![0xaa; 1 << 20]).unwrap();
+        dir.dd(&format!("if=data of=plain {operands}")).exits(0);
+        dir.dd(&format!("if=data of={device} oflag=direct {operands}"))
+            .exits(0);
+        let got = fs::read(device.to_string()).unwrap();
+        assert!(got[..data.len()] == dir.read("plain"), "{operands}");
+    }
+}
+
+#[test]
 fn holes_are_made_and_counted() {
     let dir = Dir::new();
     let image = File::create(dir.path("image")).unwrap();

@@ -40,6 +40,7 @@ impl Copy<'_> {
         let mut reblock = match self.operands.reblock {
             true => Some(Reblock::new(
                 Buffer::new(self.operands.obs, "output").map_err(Stop::Fail)?,
+                self.output.alignment(),
             )),
             false => None,
         };

@@ -3,7 +3,7 @@
 use super::cache::Cache;
 use super::input::Reader;
 use super::operands::{Blocks, Operands};
-use super::{Stop, descriptor, signals, talk};
+use super::{Stop, buffer, descriptor, signals, talk};
 use blkcore::{Clearer, Extent, Kind, is_zero};
 use cli::quote;
 use nix::errno::Errno;
@@ -78,6 +78,20 @@ impl Output {
 
     pub(super) fn file(&self) -> Option<&File> {
         self.file.as_ref()
+    }
+
+    /// What it wants of the address of a block: with O_DIRECT, which a standard output may have
+    /// brought along, a page serves every device.
+    pub(super) fn alignment(&self) -> usize {
+        let flags = self
+            .file
+            .as_ref()
+            .map(|file| fcntl(file, FcntlArg::F_GETFL));
+        let is_direct = |flags| OFlag::from_bits_retain(flags).contains(OFlag::O_DIRECT);
+        match flags {
+            Some(Ok(flags)) if is_direct(flags) => buffer::page() as usize,
+            _ => 1,
+        }
     }
 
     /// In quotes for a message.

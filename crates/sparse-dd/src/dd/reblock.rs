@@ -8,11 +8,18 @@ pub(super) struct Reblock<B> {
     /// One output block long.
     buffer: B,
     filled: usize,
+    /// Blocks handed out begin at a multiple of this in memory, if `buffer` does.
+    alignment: usize,
 }
 
 impl<B: AsMut<[u8]>> Reblock<B> {
-    pub(super) fn new(buffer: B) -> Reblock<B> {
-        Reblock { buffer, filled: 0 }
+    /// `alignment`: what the output wants of the address of a block; 1 if nothing.
+    pub(super) fn new(buffer: B, alignment: usize) -> Reblock<B> {
+        Reblock {
+            buffer,
+            filled: 0,
+            alignment,
+        }
     }
 
     /// Adds a piece; `write` gets each full block.
@@ -34,7 +41,8 @@ impl<B: AsMut<[u8]>> Reblock<B> {
     ) -> Result<(), E> {
         let block = self.buffer.as_mut();
         while !bytes.is_empty() {
-            if self.filled == 0 && bytes.len() >= block.len() {
+            let is_aligned = bytes.as_ptr().addr().is_multiple_of(self.alignment);
+            if self.filled == 0 && bytes.len() >= block.len() && is_aligned {
                 // Whole blocks need no copy.
                 let (whole, rest) = bytes.split_at(block.len());
                 write(whole)?;
@@ -90,6 +98,7 @@ mod tests {
         #[test]
         fn blocks_are_full_and_in_order(
             size in 1..9usize,
+            alignment in 1..9usize,
             pieces in prop::collection::vec((any::<bool>(), 0..20usize), 0..12),
         ) {
             let (mut blocks, mut whole) = (Vec::new(), Vec::new());
@@ -97,7 +106,7 @@ mod tests {
                 blocks.push(block.to_vec());
                 Ok(())
             };
-            let mut reblock = Reblock::new(vec![0; size]);
+            let mut reblock = Reblock::new(vec![0; size], alignment);
             for (i, (repeat, len)) in pieces.into_iter().enumerate() {
                 let bytes: Vec<u8> = match repeat {
                     true => vec![i as u8; len],
@@ -111,5 +120,28 @@ mod tests {
             prop_assert!(rest.len() < size && blocks.iter().all(|block| block.len() == size));
             prop_assert_eq!([blocks.concat(), rest].concat(), whole);
         }
+    }
+
+    #[test]
+    fn blocks_lie_as_the_output_wants() {
+        #[repr(align(4096))]
+        struct Page([u8; 8192]);
+        impl AsMut<[u8]> for Page {
+            fn as_mut(&mut self) -> &mut [u8] {
+                &mut self.0[..4096]
+            }
+        }
+        let mut reblock = Reblock::new(Page([0; 8192]), 4096);
+        let (input, mut blocks) = (Page([7; 8192]), 0);
+        // The second block begins within a page of the second piece.
+        for piece in [&input.0[..3000], &input.0[..]] {
+            let mut write = |block: &[u8]| -> Result<(), Infallible> {
+                assert!(block.as_ptr().addr().is_multiple_of(4096));
+                blocks += 1;
+                Ok(())
+            };
+            let _ = reblock.push(Piece::Bytes(piece), &mut write);
+        }
+        assert_eq!((blocks, reblock.rest().len()), (2, 3000));
     }
 }
