@@ -217,9 +217,11 @@ impl Input {
             }
             self.data = match next_data(file, at, size) {
                 Ok(Some(data)) => data,
-                Ok(None) => Extent::new(size, size),
-                // No map, or none any more: all of it is read.
-                Err(_) => Extent::new(at, u64::MAX),
+                Ok(None) if file.metadata().is_ok_and(|meta| meta.len() >= size) => {
+                    Extent::new(size, size)
+                }
+                // No map, or the file was cut meanwhile: all of it is read.
+                Ok(None) | Err(_) => Extent::new(at, u64::MAX),
             };
         }
         match self.data.start.saturating_sub(at) {

@@ -192,6 +192,9 @@ impl Plain<'_, '_> {
         let file = self.copy.input.file().ok_or(())?;
         let at = start + self.done;
         let data = next_data(file, at, start + len);
+        // A file that was cut meanwhile is read to its new end.
+        let is_cut = || file.metadata().is_ok_and(|meta| meta.len() < start + len);
+        let is_read = matches!(data, Ok(None)) && is_cut();
         // Asking has moved it.
         self.copy.input.go_to(at).map_err(drop)?;
         let hole = match data {
@@ -199,8 +202,8 @@ impl Plain<'_, '_> {
                 self.data_end = data.end - start;
                 data.start - at
             }
-            Ok(None) => u64::MAX,
-            Err(_) => {
+            Ok(None) if !is_read => u64::MAX,
+            Ok(None) | Err(_) => {
                 self.source.has_holes = false;
                 0
             }
