@@ -28,13 +28,10 @@ fn a_full_disk_loses_nothing() {
     let noise: Vec<u8> = (0..2 << 20)
         .map(|n: u32| (n.wrapping_mul(2_654_435_761) >> 13) as u8)
         .collect();
-    let zip = dir.zip(
-        "a.zip",
-        &Zip::new()
-            .add(Entry::new(b"a").data(&noise))
-            .add(Entry::new(b"b").data(&noise))
-            .add(Entry::new(b"c").data(b"small")),
-    );
+    let large = Zip::new()
+        .add(Entry::new(b"a").data(&noise))
+        .add(Entry::new(b"b").data(&noise));
+    let zip = dir.zip("a.zip", &large);
     let mut ours = tool(OURS);
     ours.args(["-o", "-d"]).arg(&small.0).arg(&zip);
     let ran = run(&mut ours).exits(50);
@@ -51,6 +48,7 @@ fn a_full_disk_loses_nothing() {
         "no partial file"
     );
 
+    dir.zip("a.zip", &large.add(Entry::new(b"c").data(b"small")));
     let answers = dir.path("answers");
     fs::write(&answers, "y\ny\n").unwrap();
     let answers = fs::File::open(&answers).unwrap();
